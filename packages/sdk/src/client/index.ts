@@ -1,0 +1,1 @@
+export type { KeyService, KeySpec, KeyUse } from './types.ts';

@@ -1,0 +1,1 @@
+export type { DataKey, FieldContext, Json, KeyId, OpenItem, SealEngine, SealItem } from './types.ts';
