@@ -55,6 +55,7 @@ export const ERRORS = {
   KEYS_UNAUTHENTICATED: row(401, 'login', 'The custodian does not know this caller.', 'Present the credential of a registered process.'),
   KEYS_FORBIDDEN: row(403, 'forbidden', 'This caller may not use keys of that kind.', 'Ask only for the kinds registered for this process.'),
   KEYS_UNKNOWN_KEY: row(404, 'not-found', 'No such key.', 'The ciphertext names a key this custodian does not hold, or holds no longer.'),
+  KEYS_STATE_REFUSED: row(409, 'conflict', 'The state of this key does not permit that use.', 'Ask the operator for the state of the key and of its KEK.'),
   KEYS_REQUEST_INVALID: row(400, 'invalid', 'The request to the custodian is not well formed.', 'Compare it with the custodian API reference.'),
   KEYS_UNAVAILABLE: row(503, 'transient', 'The custodian does not answer.', 'Try again in a moment.'),
   KEYS_ROOT_UNREADABLE: row(500, 'exception', 'The root key file cannot be read.', 'Restore root.key with mode 0600, or point keys.rootFile to it.', { exit: 5 }),
@@ -67,6 +68,10 @@ export const ERRORS = {
 
   // seal
   SEAL_NOT_AUTHENTIC: row(502, 'security', 'A sealed value that came back from the upstream does not open.', 'The stored record was altered or moved; nothing of it was shown. Review who could write to the upstream.'),
+
+  // ca
+  CA_KEY_UNUSABLE: row(500, 'exception', 'The private key of the CA or of the server cannot be used.', 'Restore ca/ca.key with mode 0600; or move the folder ca/ away, start again, and give clients the new ca.pem.', { exit: 3 }),
+  CA_HOST_INVALID: row(500, 'invalid', 'A host name for the server certificate is not a DNS name or IP address.', 'Name hosts without scheme, port or wildcard.', { exit: 2 }),
 
   // identity
   IDENTITY_TOKEN_MISSING: row(401, 'login', 'No access token was sent.', 'Send "Authorization: Bearer <token>".'),
@@ -93,6 +98,8 @@ export const ERRORS = {
   GATEWAY_UPSTREAM_UNAVAILABLE: row(503, 'transient', 'The FHIR server behind the gateway does not answer.', 'Try again in a moment.'),
   GATEWAY_UPSTREAM_INVALID: row(502, 'exception', 'The FHIR server behind the gateway answered with something that is not FHIR JSON.', 'Nothing of it was passed through. See the gateway log for the correlation id.'),
 
+  GATEWAY_UPSTREAM_UNSEALED: row(502, 'security', 'The record behind the gateway holds identifying values that were not sealed here.', 'It was written past the gateway; nothing of it was shown. Write it again through the gateway.'),
+
   // fhir
   FHIR_TYPE_UNKNOWN: row(404, 'not-supported', 'This is not an R4 resource type.', 'See /fhir/metadata for the types.'),
   FHIR_INTERACTION_UNSUPPORTED: row(501, 'not-supported', 'This interaction is not supported.', 'See /fhir/metadata for what is.'),
@@ -111,12 +118,23 @@ export const ERRORS = {
   FHIR_PRECONDITION: row(412, 'conflict', 'The version in If-Match is not the current one, or the condition matches several resources.', 'Read the resource again and repeat the change.'),
   FHIR_UPSTREAM_REFUSED: row(422, 'processing', 'The FHIR server behind the gateway refused the request.', 'Validate the resource against R4.'),
 
+  // store
+  STORE_NOT_AUTHENTIC: row(500, 'security', 'A stored record does not open.', 'It was altered or moved in the database; nothing of it was shown. Restore it from a backup and review who could write there.'),
+  STORE_CONTENDED: row(503, 'transient', 'Too many writers want the same record at once.', 'Try again in a moment; nothing was written.'),
+
+  // admin
+  ADMIN_NOT_FOUND: row(404, 'not-found', 'There is nothing at this address of the admin API.', 'Probes are /healthz, /readyz and /metrics; the API is below /v1.'),
+  ADMIN_QUERY_INVALID: row(400, 'invalid', 'A parameter of the request is unknown or has a value that cannot be read.', 'Correct the parameters it names.'),
+
   // cli
   CLI_USAGE: row(400, 'invalid', 'The command was not understood.', 'Run it with --help.', { exit: 2 }),
   CLI_NOT_READY: row(503, 'transient', 'Keyward is not running here.', 'Start it with "npm start", or name its data directory with --data-dir.', { exit: 3 }),
   CLI_NO_DEV_ISSUER: row(403, 'forbidden', 'There is no development issuer here.', 'A real issuer is configured: request a token from it.', { exit: 3 }),
   CLI_INPUT: row(400, 'invalid', 'A file could not be read as FHIR JSON.', 'Name files or folders that hold FHIR JSON resources or bundles.', { exit: 2 }),
   CLI_REQUEST_FAILED: row(502, 'processing', 'The gateway refused the request.', 'The lines above name its code and hint.', { exit: 1 }),
+  CLI_NO_PATIENT: row(404, 'not-found', 'There is no patient here yet.', 'Load some with "keyward demo load".', { exit: 1 }),
+  CLI_INTERRUPTED: row(503, 'transient', 'Interrupted before the end.', 'Run the same command again: it goes on where it stopped.', { exit: 130 }),
+  CLI_CHECK_FAILED: row(500, 'processing', 'At least one check failed.', 'Follow the hints of the failed checks above.'),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -138,9 +156,12 @@ export class KeywardError extends Error {
   }
 }
 
-/** Whatever was thrown, as a coded error: what has no code becomes CORE_INTERNAL, its cause kept for the log. */
+/** Whatever was thrown, as a coded error: errors of the SDK keep their code, what has none becomes CORE_INTERNAL; the cause is kept for the log. */
 export function asKeywardError(thrown: unknown): KeywardError {
-  return thrown instanceof KeywardError ? thrown : new KeywardError('CORE_INTERNAL', { cause: thrown });
+  if (thrown instanceof KeywardError) return thrown;
+  const code = thrown instanceof Error ? (thrown as { code?: unknown }).code : undefined;
+  const known = typeof code === 'string' && Object.hasOwn(ERRORS, code);
+  return new KeywardError(known ? (code as ErrorCode) : 'CORE_INTERNAL', { cause: thrown });
 }
 
 /** RFC 9457 problem document. */

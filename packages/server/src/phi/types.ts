@@ -49,7 +49,10 @@ export interface RootSeal {
 export interface SealPlan {
   readonly sites: readonly SealSite[];
   /** The sealed copy; the input is not changed. `sealed[i]` belongs to `sites[i]`. */
-  apply(sealed: readonly { readonly token: string; readonly indexes: readonly string[] }[], root: RootSeal): FhirResource;
+  apply(
+    sealed: readonly { readonly token: string; readonly indexes: readonly string[] }[],
+    root: RootSeal,
+  ): FhirResource;
 }
 
 /** One sealed element found in a resource that came back. */

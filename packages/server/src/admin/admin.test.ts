@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { IncomingHttpHeaders } from 'node:http';
+import { type RequestOptions, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { connect } from 'node:tls';
+import { ensureServerCertificate, type ServerCertificate } from '../ca/index.ts';
+import { type AuditEvent, createLog, dataPaths, KeywardError, systemClock } from '../core/index.ts';
+import type { TailQuery } from '../ledger/index.ts';
+import { type AdminServer, createAdminServer } from './index.ts';
+
+const CALLERS: Readonly<Record<string, string>> = {
+  'Bearer of-auditor': 'auditor',
+  'Bearer of-admin': 'admin',
+  'Bearer of-admin-without-mfa': 'admin',
+  'Bearer of-clinician': 'clinician',
+};
+const ENTRY = { position: 7n, id: 'e7', at: new Date(0), class: 'disclosure', leafHash: '00', intact: true } as const;
+const SERVED_ENTRY = { ...ENTRY, position: '7', at: '1970-01-01T00:00:00.000Z' };
+const HELD = { body: 'c2VhbGVk' };
+
+let directory: string;
+let certificate: ServerCertificate;
+let server: AdminServer;
+let port: number;
+let recorded: AuditEvent[];
+let asked: (TailQuery | string)[];
+let logged: string;
+let parts: Record<string, boolean>;
+let ledgerWorks: boolean;
+
+before(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'keyward-admin-'));
+  certificate = await ensureServerCertificate({ paths: dataPaths(directory), clock: systemClock });
+  server = createAdminServer({
+    tls: certificate,
+    tenant: 'default',
+    verify: async (header) => {
+      const role = CALLERS[header ?? ''];
+      if (!role) throw new KeywardError(header ? 'IDENTITY_TOKEN_INVALID' : 'IDENTITY_TOKEN_MISSING');
+      return { sub: `one-${role}`, role, mfa: !header?.endsWith('without-mfa') };
+    },
+    services: {
+      tailLedger: async (query) => (asked.push(query), [ENTRY]),
+      atRest: async (type, id) => {
+        asked.push(`${type}/${id}`);
+        if (id === 'broken') throw new Error('Testerby could not be read');
+        return id === 'none' ? undefined : HELD;
+      },
+      ready: async () => parts,
+      metrics: () => 'keyward_custodian_keys 3\n',
+    },
+    audit: {
+      async record(events) {
+        if (!ledgerWorks) throw new KeywardError('LEDGER_UNAVAILABLE');
+        recorded.push(...events);
+      },
+    },
+    log: createLog('admin', { write: (line) => void (logged += line) }),
+  });
+  port = await server.listen({ host: '127.0.0.1', port: 0 });
+});
+
+beforeEach(() => {
+  recorded = [];
+  asked = [];
+  logged = '';
+  parts = { custodian: true, ledger: true };
+  ledgerWorks = true;
+});
+
+after(async () => {
+  await server.close();
+  rmSync(directory, { recursive: true });
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+function send(path: string, token?: string, options: RequestOptions = {}): Promise<Answer> {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return new Promise((resolve, reject) => {
+    const call = request(
+      { host: '127.0.0.1', port, path, ca: certificate.caCertificate, headers, agent: false, ...options },
+      (answer) => {
+        let text = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (chunk: string) => void (text += chunk));
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text }));
+      },
+    );
+    call.on('error', reject);
+    call.end();
+  });
+}
+
+const json = (answer: Answer) => JSON.parse(answer.text) as Record<string, unknown>;
+
+test('[T1] TLS 1.2 is refused', async () => {
+  await assert.rejects(send('/healthz', undefined, { maxVersion: 'TLSv1.2' }), /alert protocol version/);
+});
+
+test('[T2] the connection uses AES-256-GCM of TLS 1.3', async () => {
+  const socket = connect({ host: '127.0.0.1', port, ca: certificate.caCertificate });
+  await new Promise((resolve) => socket.once('secureConnect', resolve));
+  assert.equal(socket.getProtocol(), 'TLSv1.3');
+  assert.equal(socket.getCipher().standardName, 'TLS_AES_256_GCM_SHA384');
+  socket.destroy();
+});
+
+for (const path of ['/healthz', '/readyz', '/metrics', '/nothing', '/%', '/v1/ledger/entries']) {
+  test(`[T3] ${path} carries HSTS and no-store`, async () => {
+    const { headers } = await send(path);
+    assert.match(headers['strict-transport-security'] ?? '', /^max-age=\d{8}$/);
+    assert.equal(headers['cache-control'], 'no-store');
+  });
+}
+
+test('[T3] even what is not HTTP is answered with HSTS', async () => {
+  const socket = connect({ host: '127.0.0.1', port, ca: certificate.caCertificate });
+  let text = '';
+  socket.on('data', (chunk) => void (text += String(chunk)));
+  socket.write('NOT HTTP AT ALL\r\n\r\n');
+  await new Promise((resolve) => socket.once('close', resolve));
+  assert.match(text, /^HTTP\/1\.1 400 [^]*strict-transport-security: max-age=/);
+});
+
+test('[S3] ready only when every part is', async () => {
+  assert.equal((await send('/readyz')).status, 200);
+  parts = { custodian: true, ledger: false };
+  const answer = await send('/readyz');
+  assert.equal(answer.status, 503);
+  assert.deepEqual(json(answer), { status: 'not ready', parts: { custodian: true, ledger: false } });
+});
+
+test('[S3] metrics are Prometheus text, ours and those handed in; requests are counted by route and never by URL', async () => {
+  await send('/v1/store/at-rest/Patient/secret-id', 'of-admin');
+  const { text, headers } = await send('/metrics');
+  assert.equal(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+  assert.match(text, /^# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes \d+$/m);
+  assert.match(text, /^keyward_admin_requests_total\{route="\/v1\/store\/at-rest\/:type\/:id",status="200"\} \d+$/m);
+  assert.match(text, /^keyward_custodian_keys 3$/m);
+  assert.doesNotMatch(text, /secret-id/);
+});
+
+test('[L1] a read of the ledger is recorded before it is answered, and the query arrives parsed', async () => {
+  const answer = await send('/v1/ledger/entries?limit=5&after=3&class=denial', 'of-auditor');
+  assert.equal(answer.status, 200);
+  assert.deepEqual(json(answer), { entries: [SERVED_ENTRY] });
+  assert.deepEqual(asked, [{ limit: 5, after: 3n, class: 'denial' }]);
+  assert.deepEqual(
+    recorded.map(({ class: eventClass, interaction, decision, actor }) => ({
+      eventClass,
+      interaction,
+      decision,
+      actor,
+    })),
+    [
+      {
+        eventClass: 'admin',
+        interaction: 'ledger.entries',
+        decision: 'permit',
+        actor: { sub: 'one-auditor', role: 'auditor', address: '127.0.0.1' },
+      },
+    ],
+  );
+});
+
+test('[L1] what is held at rest is told to an admin, and the record names the resource', async () => {
+  const answer = await send('/v1/store/at-rest/Patient/p1', 'of-admin');
+  assert.deepEqual(json(answer), HELD);
+  assert.deepEqual(
+    recorded.map(({ class: eventClass, resources }) => [eventClass, resources]),
+    [['admin', ['Patient/p1']]],
+  );
+});
+
+test('[L1] when the ledger cannot record, nothing is read', async () => {
+  ledgerWorks = false;
+  const answer = await send('/v1/store/at-rest/Patient/p1', 'of-admin');
+  assert.deepEqual([answer.status, json(answer)['code']], [503, 'LEDGER_UNAVAILABLE']);
+  assert.deepEqual(asked, []);
+});
+
+const REFUSALS = [
+  { path: '/v1/ledger/entries', token: undefined, status: 401, code: 'IDENTITY_TOKEN_MISSING', event: 'denial' },
+  { path: '/v1/ledger/entries', token: 'forged', status: 401, code: 'IDENTITY_TOKEN_INVALID', event: 'denial' },
+  { path: '/v1/ledger/entries', token: 'of-clinician', status: 403, code: 'ACCESS_DENIED', event: 'denial' },
+  {
+    path: '/v1/store/at-rest/Patient/p1',
+    token: 'of-admin-without-mfa',
+    status: 401,
+    code: 'IDENTITY_MFA_REQUIRED',
+    event: 'denial',
+  },
+  { path: '/v1/store/at-rest/Patient/p1', token: 'of-auditor', status: 403, code: 'ACCESS_DENIED', event: 'denial' },
+  {
+    path: '/v1/ledger/entries?limit=0',
+    token: 'of-auditor',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+    event: 'failure',
+  },
+  {
+    path: '/v1/ledger/entries?limit=1001',
+    token: 'of-auditor',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+    event: 'failure',
+  },
+  {
+    path: '/v1/ledger/entries?limit=1&limit=2',
+    token: 'of-auditor',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+    event: 'failure',
+  },
+  {
+    path: '/v1/ledger/entries?class=everything',
+    token: 'of-auditor',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+    event: 'failure',
+  },
+  {
+    path: '/v1/ledger/entries?subject=Testerby',
+    token: 'of-auditor',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+    event: 'failure',
+  },
+  {
+    path: '/v1/store/at-rest/Patient/a%2Fb',
+    token: 'of-admin',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+    event: 'failure',
+  },
+  { path: '/v1/store/at-rest/Patient/none', token: 'of-admin', status: 404, code: 'FHIR_NOT_FOUND', event: 'failure' },
+  { path: '/v1/store/at-rest/Patient/broken', token: 'of-admin', status: 500, code: 'CORE_INTERNAL', event: 'failure' },
+];
+
+for (const { path, token, status, code, event } of REFUSALS) {
+  test(`[A3] ${path} by ${token ?? 'nobody'} is refused with ${code} and recorded`, async () => {
+    const answer = await send(path, token);
+    const problem = json(answer);
+    assert.deepEqual([answer.status, problem['code']], [status, code]);
+    assert.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8');
+    const last = recorded.at(-1);
+    assert.deepEqual([last?.class, last?.code, last?.correlationId], [event, code, problem['correlationId']]);
+    assert.doesNotMatch(answer.text + logged, /Testerby/);
+  });
+}
+
+test('[A3] an unknown address and another method are refused alike', async () => {
+  const unknown = await send('/v2/keys', 'of-admin');
+  const posted = await send('/v1/ledger/entries', 'of-admin', { method: 'POST' });
+  assert.deepEqual([unknown.status, json(unknown)['code']], [404, 'ADMIN_NOT_FOUND']);
+  assert.deepEqual([posted.status, json(posted)['code']], [404, 'ADMIN_NOT_FOUND']);
+});
+
+test('[P2] the log names routes, and no parameter or path', async () => {
+  await send('/v1/store/at-rest/Patient/secret-id?x=secret-value', 'of-admin');
+  assert.match(logged, /"route":"\/v1\/store\/at-rest\/:type\/:id"/);
+  assert.doesNotMatch(logged, /secret/);
+});

@@ -1,0 +1,3 @@
+/** The admin room's front door: the HTTPS API for the CLI, for probes and for Prometheus. */
+export { type AdminOptions, type AdminServer, createAdminServer } from './server.ts';
+export type { AdminServices } from './routes.ts';

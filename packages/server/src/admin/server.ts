@@ -1,0 +1,116 @@
+/** The admin server: HTTPS with TLS 1.3, its hooks and its error answers. */
+import type { Socket } from 'node:net';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { asKeywardError, type Clock, KeywardError, type Log, newUuid, systemClock, toProblem } from '../core/index.ts';
+import { type GuardOptions, serveGuarded } from './guard.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { GUARDED_ROUTES } from './routes.ts';
+
+export interface AdminOptions extends Omit<GuardOptions, 'clock'> {
+  /** PEM texts. */
+  readonly tls: { readonly certificate: string; readonly privateKey: string };
+  readonly log: Log;
+  readonly clock?: Clock;
+}
+
+export interface AdminServer {
+  /** Resolves with the port that was bound (of interest when `port` is 0). */
+  listen(address: { readonly host: string; readonly port: number }): Promise<number>;
+  /** Answers what is in flight, then ends. */
+  close(): Promise<void>;
+}
+
+/** T1, T2: suites of TLS 1.3 in our order; the hybrid group first, classical ECDHE behind it. */
+const TLS_POLICY = {
+  minVersion: 'TLSv1.3',
+  ciphers: 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
+  ecdhCurve: 'X25519MLKEM768:X25519:P-256:P-384',
+  honorCipherOrder: true,
+} as const;
+
+/** T3: HSTS on every response; one year, the least that browsers' preload lists accept. */
+const RESPONSE_HEADERS = {
+  'strict-transport-security': 'max-age=31536000',
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+} as const;
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const BODY_LIMIT_BYTES = 1024;
+
+export function createAdminServer(options: AdminOptions): AdminServer {
+  const metrics = createMetrics();
+  const app = fastify({
+    https: { ...TLS_POLICY, cert: options.tls.certificate, key: options.tls.privateKey },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    bodyLimit: BODY_LIMIT_BYTES,
+    exposeHeadRoutes: false,
+    genReqId: newUuid,
+    requestIdHeader: false,
+    frameworkErrors: (_error, request, reply) => sendProblem(request, reply, new KeywardError('ADMIN_NOT_FOUND')),
+    clientErrorHandler: answerMalformed,
+  });
+  answerErrors(app);
+  countRequests(app, metrics, options.log);
+  addProbes(app, options, metrics);
+  addGuarded(app, { ...options, clock: options.clock ?? systemClock });
+  app.addHook('onClose', async () => metrics.stop());
+  return { listen: (address) => listen(app, address), close: () => app.close() };
+}
+
+async function listen(app: FastifyInstance, address: { host: string; port: number }): Promise<number> {
+  return Number(new URL(await app.listen(address)).port);
+}
+
+/** Open to anyone who reaches the port: they tell whether Keyward works, and nothing about whom it works for. */
+function addProbes(app: FastifyInstance, { services }: AdminOptions, metrics: Metrics): void {
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const parts = await services.ready();
+    const ready = Object.values(parts).every(Boolean);
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', parts });
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.text() + services.metrics()),
+  );
+}
+
+function addGuarded(app: FastifyInstance, options: GuardOptions): void {
+  for (const route of GUARDED_ROUTES) app.get(route.url, (request) => serveGuarded(options, route, request));
+}
+
+function answerErrors(app: FastifyInstance): void {
+  app.addHook('onRequest', async (_request, reply) => void reply.headers(RESPONSE_HEADERS));
+  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new KeywardError('ADMIN_NOT_FOUND')));
+  app.setErrorHandler((thrown, request, reply) => sendProblem(request, reply, asKeywardError(thrown)));
+}
+
+function sendProblem(request: FastifyRequest, reply: FastifyReply, error: KeywardError): void {
+  reply.headers(RESPONSE_HEADERS).code(error.row.status).type('application/problem+json');
+  if (error.row.status === 401) reply.header('www-authenticate', 'Bearer');
+  reply.send(toProblem(error, request.id));
+}
+
+function countRequests(app: FastifyInstance, metrics: Metrics, log: Log): void {
+  app.addHook('onError', async (request, _reply, thrown) => {
+    const { code } = asKeywardError(thrown);
+    if (code === 'CORE_INTERNAL') log.error('admin request failed', { correlationId: request.id, code, error: thrown });
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.countRequest(route, reply.statusCode);
+    log.info('admin request served', {
+      correlationId: request.id,
+      route,
+      status: reply.statusCode,
+      durationMs: Math.round(reply.elapsedTime),
+    });
+  });
+}
+
+/** What is not HTTP gets one answer of ours, with the headers every response has, and the connection ends. */
+function answerMalformed(_error: Error, socket: Socket): void {
+  if (!socket.writable) return;
+  const headers = Object.entries(RESPONSE_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 400 Bad Request\r\n${headers.join('')}content-length: 0\r\nconnection: close\r\n\r\n`);
+}

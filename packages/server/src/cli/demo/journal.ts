@@ -1,0 +1,78 @@
+/** The journal of a load: one line per acknowledged file, so that an interrupted load goes on where it stopped. */
+import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { DataPaths } from '../../core/index.ts';
+
+/** File names stay out: they are often the names of patients. */
+const record = z.strictObject({
+  /** SHA-256 of the file's bytes, hex. */
+  hash: z.string(),
+  resources: z.int(),
+  /** What the file called its resources → what the server assigned. */
+  assigned: z.record(z.string(), z.string()),
+});
+export type JournalRecord = z.infer<typeof record>;
+
+export interface Journal {
+  has(hash: string): boolean;
+  /** Of all files acknowledged so far. */
+  readonly assigned: ReadonlyMap<string, string>;
+  acknowledge(record: JournalRecord): void;
+}
+
+const journalFile = (paths: DataPaths): string => join(paths.run, 'demo-load.jsonl');
+
+export function openJournal(paths: DataPaths, { startOver }: { readonly startOver: boolean }): Journal {
+  const file = journalFile(paths);
+  if (startOver) rmSync(file, { force: true });
+  dropUnfinishedLine(file);
+  const hashes = new Set<string>();
+  const assigned = new Map<string, string>();
+  const take = (line: JournalRecord) => {
+    hashes.add(line.hash);
+    for (const [name, reference] of Object.entries(line.assigned)) assigned.set(name, reference);
+  };
+  readRecords(file).forEach(take);
+  return {
+    has: (hash) => hashes.has(hash),
+    assigned,
+    acknowledge(line) {
+      mkdirSync(paths.run, { recursive: true, mode: 0o700 });
+      appendFileSync(file, `${JSON.stringify(line)}\n`, { mode: 0o600, flush: true });
+      take(line);
+    },
+  };
+}
+
+/** The patient that was loaded first, as the server calls it. */
+export function firstPatient(paths: DataPaths): string | undefined {
+  const references = readRecords(journalFile(paths)).flatMap(({ assigned }) => Object.values(assigned));
+  return references.find((reference) => reference.startsWith('Patient/'));
+}
+
+/** A last line that a crash cut short is no acknowledgement, and must not swallow the one written next. */
+function dropUnfinishedLine(file: string): void {
+  const text = readIfThere(file);
+  const finished = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (finished !== text) truncateSync(file, Buffer.byteLength(finished));
+}
+
+const readRecords = (file: string): JournalRecord[] => readIfThere(file).split('\n').slice(0, -1).flatMap(readRecord);
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+function readRecord(line: string): JournalRecord[] {
+  try {
+    return [record.parse(JSON.parse(line))];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,75 @@
+/** The screen of `demo reveal`: two roles beside what the FHIR server received, then what its database holds. */
+import type { Json } from '@keyward/sdk/seal';
+import { at, isObject, listAt, textAt } from '../json.ts';
+import { paint, type Output } from '../terminal.ts';
+import { cut, type Leaves, leavesOf, renderTable, tokensOf } from './columns.ts';
+import type { Reveal } from './reveal.ts';
+
+/** Together with the gaps 100 characters, what most terminals show. */
+const COLUMNS = [
+  { title: 'element', widthCharacters: 23 },
+  { title: 'clinician (TREAT)', widthCharacters: 27 },
+  { title: 'billing (HPAYMT)', widthCharacters: 22 },
+  { title: 'FHIR server received', widthCharacters: 22 },
+];
+const LINE_CHARACTERS = 100;
+
+/** Elements that are about the record and not about the person. */
+const ABOUT_THE_RECORD = /^(resourceType|id|meta)\b/;
+const NOT_SHOWN = '—';
+
+export function renderReveal(views: Reveal, output: Output): string {
+  const heading = (text: string) => `${paint(output, 'bold', text)}\n\n`;
+  const received = at(views.database, 'received');
+  return [
+    heading(`${views.reference} through the gateway`),
+    renderTable(received === undefined ? COLUMNS.slice(0, -1) : COLUMNS, personRows(views, received)),
+    '\n',
+    heading('The same as the database holds it'),
+    renderHeld(views.database),
+  ].join('');
+}
+
+/** One row per element that the clinician sees. */
+function personRows({ clinician, billing }: Reveal, received: Json | undefined): string[][] {
+  const billed = leavesOf(billing);
+  const sent: Leaves = received === undefined ? new Map() : new Map([...leavesOf(received), ...tokensOf(received)]);
+  return [...leavesOf(clinician)]
+    .filter(([path]) => !ABOUT_THE_RECORD.test(path))
+    .map(([path, value]) => [path, value, billed.get(path) ?? NOT_SHOWN, sent.get(path) ?? NOT_SHOWN]);
+}
+
+function renderHeld(database: Json): string {
+  const index = at(database, 'index');
+  const tables = isObject(index) ? Object.keys(index).filter((table) => listAt(index, table).length > 0) : [];
+  return [
+    `body   ${renderBody(textAt(database, 'body'))}\n`,
+    ...tables.map((table) => renderRows(table, listAt(index, table))),
+  ].join('');
+}
+
+const BASE64_BITS_PER_CHARACTER = 6;
+const BODY_SHOWN_CHARACTERS = 60;
+
+function renderBody(body: string | undefined): string {
+  if (body === undefined) return '(deleted)';
+  const bytes = Math.floor((body.length * BASE64_BITS_PER_CHARACTER) / 8);
+  return `${cut(body, BODY_SHOWN_CHARACTERS)}  ${bytes} bytes, sealed whole`;
+}
+
+const ROWS_SHOWN = 8;
+
+function renderRows(table: string, rows: readonly Json[]): string {
+  const shown = rows.slice(0, ROWS_SHOWN).map((row) => `  ${cut(renderRow(row), LINE_CHARACTERS - 2)}\n`);
+  const more = rows.length > ROWS_SHOWN ? `  … and ${rows.length - ROWS_SHOWN} more\n` : '';
+  return `${table}\n${shown.join('')}${more}`;
+}
+
+/** `column=value` pairs; empty columns tell nothing. */
+function renderRow(row: Json): string {
+  const columns = isObject(row) ? Object.entries(row) : [];
+  return columns
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(', ');
+}

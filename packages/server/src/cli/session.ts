@@ -1,0 +1,50 @@
+/** A session with the running instance: its addresses, and requests under short-lived tokens of one role each. */
+import { type Clock, dataPaths } from '../core/index.ts';
+import type { CliContext, CommonOptions } from './context.ts';
+import { createHttpClient, type HttpAnswer, type HttpClient, type HttpRequest } from './http.ts';
+import { claimsOf, type Role } from './roles.ts';
+import { fhirBase, type Instance, readInstance } from './instance.ts';
+
+export interface Session extends AsyncDisposable {
+  readonly instance: Instance;
+  /** `path` is below the FHIR base, e.g. `Patient/123`. */
+  fhir(role: Role, path: string, request?: Omit<HttpRequest, 'token'>): Promise<HttpAnswer>;
+  /** `path` is below the admin origin, e.g. `v1/ledger/entries`. */
+  admin(role: Role, path: string): Promise<HttpAnswer>;
+}
+
+const TOKEN_TTL_SECONDS = 300;
+/** A token is renewed this long before it ends, so that none expires on its way. */
+const RENEW_BEFORE_MS = 60_000;
+
+/** @throws KeywardError `CLI_NOT_READY` */
+export function openSession({ services, clock }: CliContext, options: CommonOptions): Session {
+  const paths = dataPaths(options.dataDir);
+  const instance = readInstance(paths);
+  const http: HttpClient = createHttpClient(paths);
+  const tokenOf = tokenSource(clock, (role) =>
+    services.mintToken({ ...options, ...claimsOf(role), mfa: true, ttlSeconds: TOKEN_TTL_SECONDS }),
+  );
+  const below = (base: string, path: string) => (path === '' ? base : `${base}/${path}`);
+  return {
+    instance,
+    fhir: async (role, path, request = {}) =>
+      http.send(below(fhirBase(instance.gatewayUrl), path), { ...request, token: await tokenOf(role) }),
+    admin: async (role, path) =>
+      http.send(below(new URL(instance.adminUrl).origin, path), { token: await tokenOf(role) }),
+    [Symbol.asyncDispose]: () => http.close(),
+  };
+}
+
+/** One token per role, minted when first needed and again before it ends. */
+export function tokenSource(clock: Clock, mint: (role: Role) => Promise<string>): (role: Role) => Promise<string> {
+  const held = new Map<Role, { token: string; renewAtMs: number }>();
+  return async (role) => {
+    const nowMs = clock.now().getTime();
+    const known = held.get(role);
+    if (known && nowMs < known.renewAtMs) return known.token;
+    const token = await mint(role);
+    held.set(role, { token, renewAtMs: nowMs + TOKEN_TTL_SECONDS * 1000 - RENEW_BEFORE_MS });
+    return token;
+  };
+}

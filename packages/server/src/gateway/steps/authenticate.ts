@@ -1,0 +1,9 @@
+/** Step 3: who calls. */
+import type { Exchange } from '../exchange.ts';
+
+export async function authenticate(exchange: Exchange): Promise<void> {
+  // An entry of a batch comes with the principal of its batch.
+  if (exchange.principal) return;
+  const { gateway, incoming } = exchange;
+  exchange.principal = await gateway.verifier.verify(incoming.headers.authorization, incoming.remoteAddress);
+}

@@ -1,0 +1,12 @@
+/** Step 5: whether role, purpose and scopes permit this interaction on this type; deny by default. */
+import { KeywardError } from '../../core/index.ts';
+import { type Exchange, known } from '../exchange.ts';
+import type { PolicyInteraction } from '../policy.ts';
+
+export function authorise(exchange: Exchange): void {
+  const { gateway, route } = exchange;
+  exchange.decision = gateway.policy.decide(known(exchange.principal, 'principal'), route.name as PolicyInteraction, route.type);
+  const { patient } = exchange.decision;
+  // Another patient's record is refused before the upstream is asked, so that nothing tells whether it exists.
+  if (patient !== undefined && route.type === 'Patient' && route.id !== '' && route.id !== patient) throw new KeywardError('ACCESS_DENIED');
+}

@@ -1,0 +1,74 @@
+/** Step 9: seals what is to be written and puts the upstream request together. */
+import type { Json } from '@keyward/sdk/seal';
+import { newUuid } from '../../core/index.ts';
+import type { FhirResource } from '../../phi/index.ts';
+import { type Exchange, known, type WriteOperation } from '../exchange.ts';
+import { outgoingResource, renamedEntries } from '../operations.ts';
+import { sealResources } from '../sealing.ts';
+import { scopeFor, TENANT_SCOPE } from '../subjects.ts';
+import type { UpstreamRequest } from '../upstream.ts';
+
+const JSON_HEADERS = { 'content-type': 'application/fhir+json', prefer: 'return=representation' };
+
+export async function sealWrite(exchange: Exchange): Promise<void> {
+  const [operation] = exchange.operations;
+  const { interaction, type, id, ifMatch } = known(operation, 'operation');
+  const [resource] = await sealedResources(exchange, new Map());
+  const method = ({ create: 'POST', update: 'PUT', delete: 'DELETE' } as const)[interaction];
+  const conditional = ifMatch === undefined ? {} : { 'if-match': ifMatch };
+  exchange.outgoing = {
+    method,
+    path: id === '' ? `/${type}` : `/${type}/${id}`,
+    headers: { ...(resource ? JSON_HEADERS : {}), ...conditional },
+    body: resource && JSON.stringify(resource),
+  };
+}
+
+export async function sealTransaction(exchange: Exchange): Promise<void> {
+  const renamed = renamedEntries(exchange.operations);
+  const resources = await sealedResources(exchange, renamed);
+  const entry = exchange.operations.map(({ interaction, type, id, fullUrl, ifMatch }, index): Json => {
+    const resource = resources[index];
+    const method = ({ create: 'POST', update: 'PUT', delete: 'DELETE' } as const)[interaction];
+    const name = renamed.get(fullUrl);
+    return {
+      ...(name?.startsWith('urn:') ? { fullUrl: name } : {}),
+      ...(resource ? { resource } : {}),
+      request: { method, url: id === '' ? type : `${type}/${id}`, ...(ifMatch === undefined ? {} : { ifMatch }) },
+    };
+  });
+  const bundle = { resourceType: 'Bundle', type: 'transaction', entry };
+  exchange.outgoing = { method: 'POST', path: '/', headers: JSON_HEADERS, body: JSON.stringify(bundle) } satisfies UpstreamRequest;
+}
+
+/** Sealed resources by position of their operation; undefined for a delete. */
+async function sealedResources(exchange: Exchange, renamed: ReadonlyMap<string, string>): Promise<(FhirResource | undefined)[]> {
+  const { gateway, operations } = exchange;
+  const prepared = operations.map(({ resource, id }) => resource && outgoingResource(resource, id, gateway.publicBase, renamed));
+  const minted = await mintScopes(exchange, renamed);
+  const items: { resource: FhirResource; scope: string }[] = [];
+  for (const [index, resource] of prepared.entries()) {
+    if (!resource) continue;
+    const operation = operations[index] as WriteOperation;
+    const own = minted.get(`urn:keyward:operation:${index}`);
+    operation.scope = own ?? (await scopeFor(resource, minted, gateway.subjects));
+    if (operation.scope !== TENANT_SCOPE) exchange.subjects.add(operation.scope);
+    items.push({ resource, scope: operation.scope });
+  }
+  const sealed = await sealResources(exchange, items);
+  let next = 0;
+  return prepared.map((resource) => resource && sealed[next++]);
+}
+
+/** The scope of every Patient this request writes: a new one, or the one it already has. */
+async function mintScopes({ gateway, operations }: Exchange, renamed: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+  const minted = new Map<string, string>();
+  for (const [index, { interaction, type, id, fullUrl }] of operations.entries()) {
+    if (type !== 'Patient' || interaction === 'delete') continue;
+    const scope = (id === '' ? undefined : await gateway.subjects.scopeOf(id)) ?? newUuid();
+    minted.set(`urn:keyward:operation:${index}`, scope);
+    const name = id === '' ? renamed.get(fullUrl) : `Patient/${id}`;
+    if (name) minted.set(name, scope);
+  }
+  return minted;
+}

@@ -1,0 +1,107 @@
+/** The FHIR server behind the gateway, spoken to over undici; its texts are never passed on. */
+import type { Json } from '@keyward/sdk/seal';
+import { Pool } from 'undici';
+import { asKeywardError, type ErrorCode, KeywardError, parseJson } from '../core/index.ts';
+
+export interface UpstreamRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Path and query below the upstream's FHIR base, starting with `/`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+}
+
+export interface UpstreamAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Parsed JSON, undefined when there was none. */
+  readonly body: Json | undefined;
+}
+
+export interface Upstream {
+  /** FHIR base of the upstream without a trailing slash, as its own links begin. */
+  readonly base: string;
+  /** @throws KeywardError by status of the upstream, see UPSTREAM_ERRORS; `GATEWAY_UPSTREAM_…`. */
+  request(request: UpstreamRequest): Promise<UpstreamAnswer>;
+  /** Whether it answers at all: any FHIR server tells its capabilities. */
+  answers(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface UpstreamOptions {
+  readonly url: string;
+  readonly socketPath?: string | undefined;
+  readonly timeoutMs: number;
+  readonly maxAnswerBytes: number;
+}
+
+const UPSTREAM_ERRORS: Readonly<Record<number, ErrorCode>> = {
+  400: 'FHIR_UPSTREAM_REFUSED',
+  404: 'FHIR_NOT_FOUND',
+  409: 'FHIR_CONFLICT',
+  410: 'FHIR_GONE',
+  412: 'FHIR_PRECONDITION',
+  422: 'FHIR_UPSTREAM_REFUSED',
+};
+
+/** Upstream JSON may nest deeper than a client's: extensions of ours are added inside. */
+const ANSWER_LIMITS = { maxDepth: 96 };
+
+export function createUpstream(options: UpstreamOptions): Upstream {
+  const url = new URL(options.url);
+  const prefix = url.pathname.replace(/\/$/, '');
+  const pool = new Pool(url.origin, {
+    connections: 32,
+    headersTimeout: options.timeoutMs,
+    bodyTimeout: options.timeoutMs,
+    maxResponseSize: options.maxAnswerBytes,
+    ...(options.socketPath ? { socketPath: options.socketPath } : {}),
+  });
+  const send = async (request: UpstreamRequest): Promise<UpstreamAnswer> => {
+    const { statusCode, headers, body } = await pool.request({
+      method: request.method,
+      path: prefix + request.path,
+      headers: { accept: 'application/fhir+json', ...request.headers },
+      body: request.body ?? null,
+    });
+    const bytes = Buffer.from(await body.arrayBuffer());
+    const refusal = statusCode >= 400 ? (UPSTREAM_ERRORS[statusCode] ?? 'GATEWAY_UPSTREAM_UNAVAILABLE') : undefined;
+    if (refusal) throw new KeywardError(refusal);
+    return { status: statusCode, headers, body: readAnswer(bytes) };
+  };
+  return {
+    base: url.origin + prefix,
+    request: (request) => withOneRetry(request, send),
+    answers: () =>
+      send({ method: 'GET', path: '/metadata' }).then(
+        () => true,
+        () => false,
+      ),
+    close: () => pool.close(),
+  };
+}
+
+/** A read is repeated once when a kept-alive connection turns out to be dead (the upstream restarted). */
+async function withOneRetry(request: UpstreamRequest, send: (request: UpstreamRequest) => Promise<UpstreamAnswer>): Promise<UpstreamAnswer> {
+  try {
+    return await send(request);
+  } catch (error) {
+    if (error instanceof KeywardError) throw error;
+    if (request.method !== 'GET') throw new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE', { cause: error });
+  }
+  try {
+    return await send(request);
+  } catch (error) {
+    const coded = asKeywardError(error);
+    throw coded.code === 'CORE_INTERNAL' ? new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE', { cause: error }) : coded;
+  }
+}
+
+function readAnswer(bytes: Buffer): Json | undefined {
+  if (bytes.length === 0) return undefined;
+  try {
+    return parseJson(bytes, ANSWER_LIMITS);
+  } catch (cause) {
+    throw new KeywardError('GATEWAY_UPSTREAM_INVALID', { cause });
+  }
+}

@@ -1,0 +1,3 @@
+export { createDevelopmentKey, developmentPublicKey, type MintRequest, mintDevelopmentToken, removeDevelopmentKey } from './development-issuer.ts';
+export type { Principal } from './principal.ts';
+export { createTokenVerifier, type TokenVerifier } from './verifier.ts';

@@ -1,0 +1,100 @@
+/** What the ledger is told about the use of keys. */
+import type { KeyOperation, KeyUse } from '@keyward/sdk/client';
+import type { KeyId } from '@keyward/sdk/seal';
+import { type AuditEvent, type Clock, type ErrorCode, ERRORS, newUuid } from '../core/index.ts';
+import type { Caller } from './grants.ts';
+
+/** Most keys named in one event; larger batches become several. */
+const MAX_KEYS_PER_EVENT = 500;
+
+/** One key of a call: its id as far as known, and the patient it belongs to if any. */
+export interface TouchedKey {
+  readonly id?: KeyId | undefined;
+  readonly subject?: string | undefined;
+}
+
+export interface KeyAccess {
+  readonly caller: Caller;
+  readonly operation: KeyOperation;
+  readonly use: KeyUse;
+  readonly keys: readonly TouchedKey[];
+}
+
+/** A code that means "not for you" is a denial; any other is a failure of something permitted. */
+const DENIALS: readonly ErrorCode[] = ['KEYS_FORBIDDEN', 'KEYS_UNAUTHENTICATED'];
+
+type Outcome = Pick<AuditEvent, 'class' | 'decision'> & Partial<Pick<AuditEvent, 'code' | 'status'>>;
+
+const PERMIT: Outcome = { class: 'key.access', decision: 'permit' };
+
+function refused(code: ErrorCode): Outcome {
+  const denied = DENIALS.includes(code);
+  return {
+    class: denied ? 'denial' : 'failure',
+    decision: denied ? 'deny' : 'permit',
+    code,
+    status: ERRORS[code].status,
+  };
+}
+
+export interface AccessEvents {
+  permitted(access: KeyAccess): AuditEvent[];
+  refused(access: KeyAccess, code: ErrorCode): AuditEvent[];
+  /** Somebody without a registered credential asked. */
+  stranger(correlationId: string): AuditEvent;
+  /** The custodian made its first KEK, or opened one when it started. */
+  kekOpened(id: KeyId, created: boolean): AuditEvent;
+}
+
+export function createAccessEvents(tenant: string, clock: Clock): AccessEvents {
+  const base = () => ({ id: newUuid(), at: clock.now(), tenant });
+  const ofAccess = (access: KeyAccess, outcome: Outcome): AuditEvent[] =>
+    parts(access.keys).map((keys) => ({ ...base(), ...outcome, ...describe(access), ...named(keys) }));
+  return {
+    permitted: (access) => ofAccess(access, PERMIT),
+    refused: (access, code) => ofAccess(access, refused(code)),
+    stranger: (correlationId) => ({
+      ...base(),
+      ...refused('KEYS_UNAUTHENTICATED'),
+      actor: { sub: '-' },
+      interaction: 'keys.authenticate',
+      rule: 'keys.credential',
+      correlationId,
+    }),
+    kekOpened: (id, created) => ({
+      ...base(),
+      class: 'admin',
+      decision: 'permit',
+      actor: { sub: 'custodian' },
+      interaction: created ? 'keys.kek.create' : 'keys.kek.open',
+      rule: 'keys.start',
+      purpose: 'SYSTEM',
+      correlationId: newUuid(),
+      keyIds: [id],
+    }),
+  };
+}
+
+const describe = ({ caller, operation, use }: KeyAccess) => ({
+  actor: { sub: use.actor ?? caller, client: caller },
+  interaction: `keys.${operation}`,
+  rule: `keys.grants.${caller}`,
+  purpose: use.purpose,
+  correlationId: use.correlationId,
+});
+
+function named(keys: readonly TouchedKey[]): Pick<AuditEvent, 'keyIds' | 'subjects'> {
+  const keyIds = distinct(keys.map(({ id }) => id));
+  const subjects = distinct(keys.map(({ subject }) => subject));
+  return { ...(keyIds.length > 0 ? { keyIds } : {}), ...(subjects.length > 0 ? { subjects } : {}) };
+}
+
+const distinct = (values: readonly (string | undefined)[]): string[] =>
+  [...new Set(values)].filter((value) => value !== undefined);
+
+function parts(keys: readonly TouchedKey[]): TouchedKey[][] {
+  const all: TouchedKey[][] = [];
+  for (let from = 0; from < keys.length; from += MAX_KEYS_PER_EVENT)
+    all.push(keys.slice(from, from + MAX_KEYS_PER_EVENT));
+  return all;
+}

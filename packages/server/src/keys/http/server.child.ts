@@ -1,0 +1,43 @@
+/** A custodian in a process of its own, for tests that kill it. Settings as JSON in the first argument. */
+import { join } from 'node:path';
+import { systemClock } from '../../core/index.ts';
+import { openPool } from '../../db/index.ts';
+import { createCustodian } from '../custodian.ts';
+import { localRoot } from '../roots/local/local.ts';
+import { createMemoryLedger, type KeyDatabase, testLog } from '../testing.ts';
+import type { CustodianCredentials } from './credentials.ts';
+import { createCustodianServer } from './server.ts';
+
+export interface ChildSettings {
+  readonly connection: KeyDatabase['connection'];
+  readonly directory: string;
+  readonly tenant: string;
+}
+
+export const CHILD_CREDENTIALS: CustodianCredentials = {
+  gateway: 'test-credential-of-the-gateway-000000000000',
+  store: 'test-credential-of-the-store-00000000000000',
+  admin: 'test-credential-of-the-admin-00000000000000',
+};
+
+async function run({ connection, directory, tenant }: ChildSettings): Promise<void> {
+  const custodian = await createCustodian({
+    pool: openPool(connection, { max: 4, applicationName: 'keys test child' }),
+    root: await localRoot.open({ file: join(directory, 'root', 'root.key') }),
+    audit: createMemoryLedger(),
+    tenant,
+    clock: systemClock,
+    log: testLog(),
+  });
+  const server = createCustodianServer({
+    custodian,
+    socketPath: join(directory, 'sockets', 'custodian.sock'),
+    credentials: CHILD_CREDENTIALS,
+    clock: systemClock,
+    log: testLog(),
+  });
+  await server.start();
+  process.stdout.write('ready\n');
+}
+
+if (import.meta.main) await run(JSON.parse(process.argv[2]!) as ChildSettings);

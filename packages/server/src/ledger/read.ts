@@ -1,0 +1,126 @@
+/** Reads the ledger: newest entries or those that followed, each checked against its leaf hash and opened. */
+import type { KeyService } from '@keyward/sdk/client';
+import { type DataKey, envelopeKeyId, type KeyId, SealError } from '@keyward/sdk/seal';
+import type { Pool } from 'pg';
+import { type AuditEvent, type EventClass, newUuid } from '../core/index.ts';
+import { withClient } from '../db/index.ts';
+import { isIntact, openEntry, type SealedEntry } from './sealed-entry.ts';
+
+export interface LedgerEntry {
+  /** Order of insertion. Writers commit side by side, so a lower position can become visible after a higher one. */
+  readonly position: bigint;
+  readonly id: string;
+  readonly at: Date;
+  readonly class: EventClass;
+  /** 64 hex digits. */
+  readonly leafHash: string;
+  /** False when the stored bytes are not those that were recorded. */
+  readonly intact: boolean;
+  /** Absent when the entry is not intact, or when its day key is destroyed or unknown. */
+  readonly event?: AuditEvent;
+}
+
+export interface TailQuery {
+  /** At most 1000. */
+  readonly limit: number;
+  /** Oldest entries after this position; without it, the newest there are. */
+  readonly after?: bigint | undefined;
+  readonly class?: EventClass | undefined;
+  readonly correlationId?: string | undefined;
+}
+
+export interface LedgerReader {
+  /** In the order of their positions. */
+  tail(query: TailQuery): Promise<LedgerEntry[]>;
+}
+
+const LIMIT_MAX = 1000;
+
+const selectText = (order: 'ASC' | 'DESC'): string => `
+  SELECT * FROM (
+    SELECT position, id, at, class, tenant, actor, subjects, key_ids, correlation, body, leaf_hash FROM ledger_entries
+    WHERE position > $1 AND ($2::text IS NULL OR class = $2) AND ($3::uuid IS NULL OR correlation = $3)
+    ORDER BY position ${order} LIMIT $4
+  ) AS found ORDER BY position`;
+
+interface Row {
+  readonly position: string;
+  readonly id: string;
+  readonly at: Date;
+  readonly class: EventClass;
+  readonly tenant: string;
+  readonly actor: Buffer;
+  readonly subjects: Buffer[];
+  readonly key_ids: Buffer[];
+  readonly correlation: string;
+  readonly body: Buffer;
+  readonly leaf_hash: Buffer;
+}
+
+/** `pool` connects as `keyward_ledger_reader`; `keys` opens ledger day keys, and records that it did. */
+export function readLedger({ pool, keys }: { readonly pool: Pool; readonly keys: KeyService }): LedgerReader {
+  return {
+    tail: async ({ limit, after, class: eventClass, correlationId }) => {
+      const text = selectText(after === undefined ? 'DESC' : 'ASC');
+      const values = [after ?? 0n, eventClass ?? null, correlationId ?? null, Math.min(limit, LIMIT_MAX)];
+      const { rows } = await withClient(pool, (client) => client.query<Row>(text, values));
+      const dayKeys = await openDayKeys(rows, keys);
+      return rows.map((row) => entryOf(row, dayKeys));
+    },
+  };
+}
+
+type DayKeys = ReadonlyMap<KeyId, DataKey>;
+
+/** One by one: a day whose key is gone must not hide the others. */
+async function openDayKeys(rows: readonly Row[], keys: KeyService): Promise<DayKeys> {
+  const opened = new Map<KeyId, DataKey>();
+  const use = { purpose: 'SYSTEM', correlationId: newUuid() };
+  for (const id of new Set(rows.flatMap(({ body }) => namedKey(body) ?? []))) {
+    const key = await keys.process([id], use).catch(nothingIfGone);
+    if (key?.[0]) opened.set(id, key[0]);
+  }
+  return opened;
+}
+
+/** Codes of a custodian that answers, and will not answer otherwise later. */
+const GONE: readonly unknown[] = ['KEYS_UNKNOWN_KEY', 'KEYS_FORBIDDEN', 'KEYS_STATE_REFUSED'];
+
+function nothingIfGone(error: unknown): undefined {
+  if (!GONE.includes((error as { code?: unknown }).code)) throw error;
+}
+
+/** The key a body names; undefined when the body is no envelope any more. */
+function namedKey(body: Buffer): KeyId | undefined {
+  return unlessSealError(() => envelopeKeyId(body));
+}
+
+function entryOf(row: Row, dayKeys: DayKeys): LedgerEntry {
+  const { id, at, leaf_hash: leafHash } = row;
+  const clear = { position: BigInt(row.position), id, at, class: row.class, leafHash: leafHash.toString('hex') };
+  return { ...clear, ...judge(sealedEntry(row), dayKeys) };
+}
+
+function sealedEntry(row: Row): SealedEntry {
+  const { id, at, tenant, actor, subjects, key_ids: keyIds, correlation, body, leaf_hash: leafHash } = row;
+  return { header: { id, at, class: row.class, tenant, actor, subjects, keyIds, correlation }, body, leafHash };
+}
+
+/** Whoever can write to the table can make a leaf hash fit, too: only what the day key authenticates is shown. */
+function judge(entry: SealedEntry, dayKeys: DayKeys): Pick<LedgerEntry, 'intact' | 'event'> {
+  const keyId = namedKey(entry.body);
+  if (keyId === undefined || !isIntact(entry)) return { intact: false };
+  const day = dayKeys.get(keyId);
+  if (!day) return { intact: true };
+  const event = unlessSealError(() => openEntry(entry, day));
+  return event ? { intact: true, event } : { intact: false };
+}
+
+function unlessSealError<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof SealError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,213 @@
+/** The one walk over a resource: rewrites it element by element after the R4 structure; sealing, opening and renaming are visitors. */
+import type { Json } from '@keyward/sdk/seal';
+import { type Context, contextInside, contextOfResource, type Spot } from './catalogue.ts';
+import { isObject, type JsonObject } from './marks.ts';
+import { hasJsonType, isPrimitive } from './primitives.ts';
+import { type Element, elementsOf, holdsResource, isResourceType } from './structure.ts';
+import type { FhirResource } from './types.ts';
+
+/** A primitive value with the element that carries its id and extensions (`family` and `_family`). */
+export interface Primitive {
+  readonly value: Json | undefined;
+  readonly companion: JsonObject | undefined;
+}
+
+export interface PrimitiveSpot extends Spot {
+  /** From the resource's type on, without indexes; built of names in the definitions only. */
+  readonly path: string;
+  /** Whether the object that holds the element is an entry of a list. */
+  readonly ownerRepeats: boolean;
+}
+
+/** Why a member is not as R4 defines it. */
+export type Flaw =
+  | 'unknown'
+  | 'not a list'
+  | 'not an object'
+  | 'not a resource'
+  | 'empty'
+  | 'of another JSON type'
+  | 'nested too deeply';
+
+export interface Visitor {
+  /** Replaces one primitive. `inside` walks what its companion holds. */
+  primitive(spot: PrimitiveSpot, found: Primitive, inside: (companion: JsonObject) => JsonObject): Primitive;
+  /** Replaces a member that is not as R4 defines it, or throws; undefined drops it. */
+  flaw(path: string, flaw: Flaw, value: Json): Json | undefined;
+  /** Entries of a list of objects before the walk enters them. */
+  beforeList?(type: string, entries: readonly Json[], context: Context): readonly Json[];
+  /** The same list afterwards. */
+  afterList?(type: string, entries: Json[]): Json[];
+}
+
+/** Elements inside each other; parseJson allows fewer. */
+const MAX_DEPTH = 96;
+
+/** What is being walked: an object of this type at this path. */
+interface Place {
+  readonly type: string;
+  readonly path: string;
+  readonly context: Context;
+  readonly repeats: boolean;
+  readonly depth: number;
+}
+
+export function rewriteResource(resource: FhirResource, visitor: Visitor, forceClear = false): FhirResource {
+  const type = resource.resourceType;
+  const context = contextOfResource(undefined, type);
+  const place: Place = {
+    type,
+    path: type,
+    context: forceClear ? { ...context, sealed: false } : context,
+    repeats: false,
+    depth: 0,
+  };
+  return rewriteObject(resource, place, visitor) as FhirResource;
+}
+
+function rewriteObject(object: JsonObject, place: Place, visitor: Visitor): Json | undefined {
+  const elements = elementsOf(place.type);
+  if (!elements || place.depth > MAX_DEPTH)
+    return visitor.flaw(place.path, elements ? 'nested too deeply' : 'not a resource', object);
+  const result: [string, Json][] = [];
+  const put = (name: string, value: Json | undefined) => {
+    if (value !== undefined) result.push([name, value]);
+  };
+  const done = new Set<string>();
+  for (const [member, value] of Object.entries(object)) {
+    const name = member.startsWith('_') ? member.slice(1) : member;
+    const element = elements.get(name);
+    if (member === 'resourceType' && isResourceType(place.type)) put(member, value);
+    else if (!element || (member !== name && !isPrimitive(element.type)))
+      put(member, visitor.flaw(place.path, 'unknown', value));
+    else if (!isPrimitive(element.type)) put(name, rewriteComplex(value, element, place, visitor));
+    else if (!done.has(name)) {
+      done.add(name);
+      const pair = element.list
+        ? rewriteList(object, element, place, visitor)
+        : rewriteSingle(object, element, place, visitor);
+      const order = member === name ? [name, `_${name}`] : [`_${name}`, name];
+      for (const part of order) put(part, part === name ? pair.value : pair.companion);
+    }
+  }
+  return Object.fromEntries(result);
+}
+
+// Complex elements
+
+function rewriteComplex(value: Json, element: Element, place: Place, visitor: Visitor): Json | undefined {
+  const path = `${place.path}.${element.name}`;
+  if (!element.list) return rewriteEntry(value, element, place, visitor, false);
+  if (!Array.isArray(value)) return visitor.flaw(path, 'not a list', value);
+  if (value.length === 0) return visitor.flaw(path, 'empty', value);
+  const entries = visitor.beforeList?.(element.type, value, place.context) ?? (value as readonly Json[]);
+  const rewritten = entries.flatMap((entry) => rewriteEntry(entry, element, place, visitor, true) ?? []);
+  const result = visitor.afterList?.(element.type, rewritten) ?? rewritten;
+  return result.length === 0 ? undefined : result;
+}
+
+function rewriteEntry(
+  value: Json,
+  element: Element,
+  place: Place,
+  visitor: Visitor,
+  repeats: boolean,
+): Json | undefined {
+  const path = `${place.path}.${element.name}`;
+  if (!isObject(value)) return visitor.flaw(path, 'not an object', value);
+  if (Object.keys(value).length === 0) return visitor.flaw(path, 'empty', value);
+  if (holdsResource(element.type)) return rewriteNested(value, path, place, visitor);
+  const context = contextInside(place.context, place.type, element.name, element.type, value);
+  return rewriteObject(value, { type: element.type, path, context, repeats, depth: place.depth + 1 }, visitor);
+}
+
+function rewriteNested(value: JsonObject, path: string, place: Place, visitor: Visitor): Json | undefined {
+  const type = value['resourceType'];
+  if (typeof type !== 'string' || !isResourceType(type)) return visitor.flaw(path, 'not a resource', value);
+  const outer = contextOfResource(place.context, type);
+  return rewriteObject(
+    value,
+    { type, path: `${path}.${type}`, context: outer, repeats: false, depth: place.depth + 1 },
+    visitor,
+  );
+}
+
+// Primitive elements
+
+interface Pair {
+  readonly value: Json | undefined;
+  readonly companion: Json | undefined;
+}
+
+function rewriteSingle(owner: JsonObject, element: Element, place: Place, visitor: Visitor): Pair {
+  return rewritePrimitive(owner[element.name], owner[`_${element.name}`], owner, element, place, visitor);
+}
+
+/** Two lists of the same length, with null where one of the two has nothing (https://hl7.org/fhir/R4/json.html#primitive). */
+function rewriteList(owner: JsonObject, element: Element, place: Place, visitor: Visitor): Pair {
+  const values = listOf(owner, element.name, place, visitor);
+  const companions = listOf(owner, `_${element.name}`, place, visitor);
+  const length = Math.max(values?.length ?? 0, companions?.length ?? 0);
+  const rewritten = Array.from({ length }, (_, index) => {
+    const [value, companion] = [values?.[index] ?? undefined, companions?.[index] ?? undefined];
+    if (value === undefined && companion === undefined) visitor.flaw(`${place.path}.${element.name}`, 'empty', null);
+    return rewritePrimitive(value, companion, owner, element, place, visitor);
+  });
+  return {
+    value: joined(
+      rewritten.map(({ value }) => value),
+      values,
+    ),
+    companion: joined(
+      rewritten.map(({ companion }) => companion),
+      companions,
+    ),
+  };
+}
+
+function listOf(owner: JsonObject, member: string, place: Place, visitor: Visitor): readonly Json[] | undefined {
+  const value = owner[member];
+  if (value === undefined || (Array.isArray(value) && value.length > 0)) return value as readonly Json[] | undefined;
+  const path = `${place.path}.${member.replace('_', '')}`;
+  const replaced = visitor.flaw(path, Array.isArray(value) ? 'empty' : 'not a list', value);
+  return Array.isArray(replaced) ? (replaced as readonly Json[]) : undefined;
+}
+
+/** Nothing but nulls is written only where it was sent so. */
+function joined(parts: readonly (Json | undefined)[], before: readonly Json[] | undefined): Json | undefined {
+  const wasEmpty = before?.every((part) => part === null) ?? false;
+  return wasEmpty || parts.some((part) => part !== undefined) ? parts.map((part) => part ?? null) : undefined;
+}
+
+function rewritePrimitive(
+  value: Json | undefined,
+  companion: Json | undefined,
+  owner: JsonObject,
+  element: Element,
+  place: Place,
+  visitor: Visitor,
+): Pair {
+  const path = `${place.path}.${element.name}`;
+  const { type: datatype, name } = element;
+  const spot: PrimitiveSpot = {
+    path,
+    owner: place.type,
+    element: name,
+    datatype,
+    context: place.context,
+    siblings: owner,
+    ownerRepeats: place.repeats,
+  };
+  const checked =
+    value !== undefined && !hasJsonType(datatype, value) ? visitor.flaw(path, 'of another JSON type', value) : value;
+  const beside =
+    companion === undefined || isObject(companion) ? companion : visitor.flaw(path, 'not an object', companion);
+  const context = contextInside(place.context, place.type, name, 'Element', owner);
+  const inside = (part: JsonObject) =>
+    rewriteObject(
+      part,
+      { type: 'Element', path, context, repeats: false, depth: place.depth + 1 },
+      visitor,
+    ) as JsonObject;
+  return visitor.primitive(spot, { value: checked, companion: isObject(beside) ? beside : undefined }, inside);
+}

@@ -1,0 +1,113 @@
+/** One supervised child process: started, waited for, started again when it dies, stopped. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DataPaths, type ErrorCode, ERRORS, KeywardError, type Log } from '../core/index.ts';
+import type { LocationOptions, ProcessMessage, ProcessName } from './process.ts';
+
+const READY_TIMEOUT_MS = 45_000;
+const STOP_TIMEOUT_MS = 12_000;
+const FIRST_RESTART_PAUSE_MS = 100;
+const LONGEST_RESTART_PAUSE_MS = 5_000;
+/** A child that lived this long starts again without a longer pause. */
+const HEALTHY_AFTER_MS = 30_000;
+
+/** No debugger can be attached by a signal: it could read keys and patients' data. */
+const RUNTIME_FLAGS = ['--disable-sigusr1'];
+
+export interface ChildOptions {
+  readonly name: ProcessName;
+  /** The program's entry file. */
+  readonly main: string;
+  readonly location: LocationOptions;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly paths: DataPaths;
+  readonly log: Log;
+}
+
+export interface SupervisedChild {
+  /** Resolves when it was ready for the first time. @throws KeywardError what the child said, or `UP_CHILD_FAILED`. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function superviseChild(options: ChildOptions): SupervisedChild {
+  const { name, log } = options;
+  let current: ChildProcess | undefined;
+  let stopping = false;
+  let pauseMs = FIRST_RESTART_PAUSE_MS;
+
+  const launch = async (): Promise<void> => {
+    const startedAt = performance.now();
+    const child = spawnChild(options);
+    current = child;
+    await untilReady(child, name);
+    child.once('exit', () => {
+      if (stopping) return;
+      if (performance.now() - startedAt > HEALTHY_AFTER_MS) pauseMs = FIRST_RESTART_PAUSE_MS;
+      void restart();
+    });
+  };
+  const restart = async (): Promise<void> => {
+    for (;;) {
+      log.warn('process ended; starting it again', { process: name, durationMs: pauseMs });
+      await sleep(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
+      if (stopping) return;
+      try {
+        return await launch();
+      } catch (error) {
+        log.error('process could not be started again', { process: name, error });
+      }
+    }
+  };
+  return {
+    start: launch,
+    async stop() {
+      stopping = true;
+      if (current) await endChild(current);
+    },
+  };
+}
+
+function spawnChild({ name, main, location, env, paths }: ChildOptions): ChildProcess {
+  const logFile = openSync(join(paths.logs, `${name}.log`), 'a', 0o600);
+  const config = location.config === undefined ? [] : ['--config', location.config];
+  try {
+    return spawn(process.execPath, [...RUNTIME_FLAGS, main, name, '--data-dir', location.dataDir, ...config], {
+      env,
+      stdio: ['ignore', logFile, logFile, 'ipc'],
+    });
+  } finally {
+    closeSync(logFile);
+  }
+}
+
+function untilReady(child: ChildProcess, name: ProcessName): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (code: ErrorCode, detail: string | undefined) => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new KeywardError(code, { detail }));
+    };
+    const timer = setTimeout(() => failed('UP_CHILD_FAILED', `${name} was not ready within ${READY_TIMEOUT_MS / 1000} s.`), READY_TIMEOUT_MS);
+    child.once('exit', () => failed('UP_CHILD_FAILED', `${name} ended; see logs/${name}.log.`));
+    child.once('error', () => failed('UP_CHILD_FAILED', `${name} could not be started.`));
+    child.on('message', (message: ProcessMessage) => {
+      if ('failed' in message) return failed(Object.hasOwn(ERRORS, message.failed.code) ? (message.failed.code as ErrorCode) : 'UP_CHILD_FAILED', message.failed.detail ?? `${name}; see logs/${name}.log.`);
+      clearTimeout(timer);
+      child.removeAllListeners('exit');
+      resolve();
+    });
+  });
+}
+
+async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await exited;
+  clearTimeout(timer);
+}

@@ -1,0 +1,78 @@
+/** Parts that several processes are made of: keys from the custodian, the ledger, tokens, and whether each part answers. */
+import { createCustodianClient, createKeyCache, type KeyService } from '@keyward/sdk/client';
+import { join } from 'node:path';
+import type { Pool } from 'pg';
+import { Pool as HttpPool } from 'undici';
+import { readOrCreateSecret } from '../config/index.ts';
+import { type DataPaths, systemClock } from '../core/index.ts';
+import { connectionFor, type DatabaseUser, openPool } from '../db/index.ts';
+import { createTokenVerifier, developmentPublicKey, type TokenVerifier } from '../identity/index.ts';
+import { createLedger, type Ledger } from '../ledger/index.ts';
+import type { ProcessContext } from './process.ts';
+
+export const custodianSocket = (paths: DataPaths): string => join(paths.sockets, 'custodian.sock');
+export const storeSocket = (paths: DataPaths): string => join(paths.sockets, 'store.sock');
+
+/** Longest a request waits for the custodian. */
+const CUSTODIAN_TIMEOUT_MS = 5_000;
+const PROBE_TIMEOUT_MS = 2_000;
+/** Entries in one group commit. */
+const LEDGER_MAX_BATCH = 500;
+
+/** Keys as one process may have them, kept for a bounded time and number of uses. */
+export function openKeys({ config, paths }: ProcessContext, caller: 'gateway' | 'store' | 'admin'): KeyService {
+  const client = createCustodianClient({
+    socketPath: custodianSocket(paths),
+    credential: readOrCreateSecret(paths, `custodian-${caller}`),
+    timeoutMs: CUSTODIAN_TIMEOUT_MS,
+  });
+  const { cacheMaxAgeMs: maxAgeMs, cacheMaxUses: maxUses, cacheMaxKeys: maxKeys } = config.keys;
+  return createKeyCache(client, { maxAgeMs, maxUses, maxKeys, now: () => performance.now() });
+}
+
+export const openDatabase = (paths: DataPaths, user: DatabaseUser, max: number): Pool =>
+  openPool(connectionFor(paths, user), { max, applicationName: `keyward ${user}` });
+
+export const openLedger = ({ config, log }: ProcessContext, pool: Pool, keys: KeyService): Ledger =>
+  createLedger({ pool, keys, tenant: config.tenant, clock: systemClock, log, deadlineMs: config.ledger.deadlineMs, maxBatch: LEDGER_MAX_BATCH });
+
+export function openVerifier({ config, paths }: ProcessContext): TokenVerifier {
+  const { audience, issuers } = config.identity;
+  const developmentKey = issuers.length === 0 ? developmentPublicKey(paths) : undefined;
+  return createTokenVerifier({ audience, issuers, developmentKey, clock: systemClock });
+}
+
+export interface Probe {
+  /** Whether the address answered 200 within two seconds. */
+  answers(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export function openProbe(origin: string, path: string, connect: { socketPath?: string; ca?: string }): Probe {
+  const { socketPath, ca } = connect;
+  const pool = new HttpPool(origin, {
+    connections: 1,
+    headersTimeout: PROBE_TIMEOUT_MS,
+    bodyTimeout: PROBE_TIMEOUT_MS,
+    ...(socketPath ? { socketPath } : {}),
+    ...(ca ? { connect: { ca } } : {}),
+  });
+  return {
+    async answers() {
+      try {
+        const { statusCode, body } = await pool.request({ method: 'GET', path });
+        await body.dump();
+        return statusCode === 200;
+      } catch {
+        return false;
+      }
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+export const databaseAnswers = (pool: Pool): Promise<boolean> =>
+  pool.query('SELECT 1').then(
+    () => true,
+    () => false,
+  );

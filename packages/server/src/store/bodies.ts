@@ -1,0 +1,85 @@
+/** Bodies of resource versions, sealed whole: a body opens only at the address it was written for (E3). */
+import type { KeyService, KeyUse } from '@keyward/sdk/client';
+import { type DataKey, envelopeKeyId, openBytes, SealError, sealBytes } from '@keyward/sdk/seal';
+import { KeywardError, parseJson } from '../core/index.ts';
+import type { Resource, VersionAddress } from './types.ts';
+
+/** First part of the AAD: what these bytes are, and the version of this layout. */
+const AAD_LABEL = 'keyward/store-body/1';
+
+/** Deeper than what a client may send: the gateway adds extensions, and bundles wrap resources. */
+export const BODY_LIMITS = { maxDepth: 96 };
+
+export interface StoreKeys {
+  readonly body: DataKey;
+  readonly index: DataKey;
+}
+
+export interface SealedVersion extends VersionAddress {
+  readonly last_updated: Date;
+  readonly body: Buffer;
+}
+
+/** The keys on behalf of one request. Asked for once, so that a bundle is one key access. */
+export class Bodies {
+  readonly #service: KeyService;
+  readonly #tenant: string;
+  readonly #use: KeyUse;
+  #keys: Promise<StoreKeys> | undefined;
+
+  constructor(service: KeyService, tenant: string, correlationId: string) {
+    this.#service = service;
+    this.#tenant = tenant;
+    this.#use = { purpose: 'SYSTEM', correlationId };
+  }
+
+  keys(): Promise<StoreKeys> {
+    return (this.#keys ??= this.#fetchKeys());
+  }
+
+  async #fetchKeys(): Promise<StoreKeys> {
+    const specs = [{ kind: 'store' }, { kind: 'index', indexClass: 'store' }] as const;
+    const [body, index] = await this.#service.protect(specs, this.#use);
+    if (!body || !index) throw new KeywardError('KEYS_UNAVAILABLE');
+    return { body, index };
+  }
+
+  seal(key: DataKey, address: VersionAddress, text: string): Buffer {
+    return sealBytes(key, this.#aad(address), Buffer.from(text));
+  }
+
+  /** @throws KeywardError `STORE_NOT_AUTHENTIC` when a body was altered or moved; nothing is returned then. */
+  async open(versions: readonly SealedVersion[]): Promise<Resource[]> {
+    const ids = versions.map(({ body }) => notAuthentic(() => envelopeKeyId(body)));
+    const distinct = [...new Set(ids)];
+    const keys = distinct.length ? await this.#service.process(distinct, this.#use) : [];
+    return versions.map((version, index) => {
+      const key = keys[distinct.indexOf(ids[index] ?? '')];
+      if (!key) throw new KeywardError('STORE_NOT_AUTHENTIC');
+      return parseJson(
+        notAuthentic(() => openBytes(key, this.#aad(version), version.body)),
+        BODY_LIMITS,
+      ) as Resource;
+    });
+  }
+
+  #aad({ type, id, version }: VersionAddress): Buffer {
+    return Buffer.concat([AAD_LABEL, this.#tenant, type, id, String(version)].map(lengthPrefixed));
+  }
+}
+
+function lengthPrefixed(part: string): Buffer {
+  const bytes = Buffer.from(part);
+  const framed = Buffer.allocUnsafe(4 + bytes.length);
+  framed.writeUInt32BE(bytes.length);
+  bytes.copy(framed, 4);
+  return framed;
+}
+
+function notAuthentic<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (cause) {
+    throw cause instanceof SealError ? new KeywardError('STORE_NOT_AUTHENTIC', { cause }) : cause;
+  }
+}

@@ -1,0 +1,41 @@
+/** The search parameters the store indexes, compiled from the generated R4 table when a type is first used. */
+import { searchParameters } from '../phi/index.ts';
+import { compileExpression, type Extractor } from './expression.ts';
+
+/** Types of search parameter that are indexed; composite and special ones are not. */
+const INDEXED_TYPES = ['token', 'string', 'reference', 'date', 'uri', 'number', 'quantity'] as const;
+type IndexedType = (typeof INDEXED_TYPES)[number];
+
+/** Kept as columns of the resource itself. */
+const NATIVE_PARAMETERS: readonly string[] = ['_id', '_lastUpdated'];
+
+/** An index of equal values cannot answer what sounds alike. */
+const NOT_INDEXED: readonly string[] = ['phonetic'];
+
+export interface IndexedParameter {
+  readonly code: string;
+  readonly type: IndexedType;
+  readonly extract: Extractor;
+}
+
+export type ParameterTable = ReadonlyMap<string, IndexedParameter>;
+
+const compiled = new Map<string, ParameterTable>();
+
+/** By code. Compiled once per type: there are as many entries as R4 has resource types. */
+export function indexedParameters(resourceType: string): ParameterTable {
+  let table = compiled.get(resourceType);
+  if (!table) compiled.set(resourceType, (table = compile(resourceType)));
+  return table;
+}
+
+function compile(resourceType: string): ParameterTable {
+  const table = new Map<string, IndexedParameter>();
+  for (const { code, type, expression } of searchParameters(resourceType)) {
+    if (!isIndexedType(type) || !expression || NATIVE_PARAMETERS.includes(code) || NOT_INDEXED.includes(code)) continue;
+    table.set(code, { code, type, extract: compileExpression(expression, resourceType) });
+  }
+  return table;
+}
+
+const isIndexedType = (type: string): type is IndexedType => (INDEXED_TYPES as readonly string[]).includes(type);

@@ -1,0 +1,57 @@
+/** From method and path to an interaction; what has no row here does not exist. */
+import { KeywardError } from '../core/index.ts';
+import { isResourceType } from '../phi/index.ts';
+import * as interactions from './interactions.ts';
+import type { SearchPair } from './types.ts';
+
+export type InteractionName = keyof typeof interactions;
+
+export interface Route {
+  readonly name: InteractionName;
+  readonly type: string;
+  readonly id: string;
+  readonly version: string;
+  readonly query: readonly SearchPair[];
+}
+
+const TYPE = '(?<type>[A-Z][A-Za-z]{1,63})';
+/** R4 §2.24.0.1. */
+const ID = '(?<id>[A-Za-z0-9.-]{1,64})';
+const VERSION = String.raw`(?<version>\d{1,9})`;
+
+/** `query`: what the interaction makes of parameters; without it only `_format` may stand there. */
+const ROUTES: readonly (readonly [method: string, path: RegExp, name: InteractionName, query?: 'query'])[] = [
+  ['GET', new RegExp(`^${TYPE}$`), 'search', 'query'],
+  ['POST', new RegExp(`^${TYPE}/_search$`), 'search', 'query'],
+  ['GET', new RegExp(`^${TYPE}/${ID}$`), 'read'],
+  ['GET', new RegExp(`^${TYPE}/${ID}/_history$`), 'history', 'query'],
+  ['GET', new RegExp(`^${TYPE}/${ID}/_history/${VERSION}$`), 'vread'],
+  ['POST', new RegExp(`^${TYPE}$`), 'create'],
+  ['PUT', new RegExp(`^${TYPE}/${ID}$`), 'update'],
+  ['PUT', new RegExp(`^${TYPE}$`), 'conditionalUpdate', 'query'],
+  ['DELETE', new RegExp(`^${TYPE}/${ID}$`), 'remove'],
+  ['DELETE', new RegExp(`^${TYPE}$`), 'conditionalDelete', 'query'],
+];
+
+/**
+ * @param target path and query below the FHIR base, without a leading slash, e.g. `Patient?family=x`
+ * @param form parameters from the body of a `_search`
+ * @throws KeywardError `FHIR_INTERACTION_UNSUPPORTED` | `FHIR_TYPE_UNKNOWN` | `FHIR_PARAM_UNSUPPORTED`
+ */
+export function routeOf(method: string, target: string, form = ''): Route {
+  const queryStart = target.indexOf('?');
+  const path = queryStart < 0 ? target : target.slice(0, queryStart);
+  const query = [queryStart < 0 ? '' : target.slice(queryStart + 1), form].flatMap((text) => [
+    ...new URLSearchParams(text),
+  ]);
+  for (const [rowMethod, pattern, name, usesQuery] of ROUTES) {
+    const groups = rowMethod === method ? pattern.exec(path)?.groups : undefined;
+    if (!groups) continue;
+    const { type = '', id = '', version = '' } = groups;
+    if (!isResourceType(type)) throw new KeywardError('FHIR_TYPE_UNKNOWN');
+    if (!usesQuery && query.some(([parameter]) => parameter !== '_format'))
+      throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
+    return { name, type, id, version, query };
+  }
+  throw new KeywardError('FHIR_INTERACTION_UNSUPPORTED');
+}

@@ -1,0 +1,359 @@
+/** Tests of the store over its socket: versions, conditions, bundles, and what lies in the database. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startTestStore, type TestStore } from './store.testing.ts';
+
+let store: TestStore;
+before(async () => {
+  store = await startTestStore();
+});
+after(() => store.stop());
+
+const patient = (more: object = {}) => ({
+  resourceType: 'Patient',
+  name: [{ family: 'Featherstonehaugh', given: ['Quentin'] }],
+  ...more,
+});
+const idOf = async (body: object = patient()) => String((await store.call('POST', '/Patient', body)).json['id']);
+const errorCode = (text: string) => /"system":"urn:keyward:error","code":"(\w+)"/.exec(text)?.[1];
+
+test('[S1] a created resource gets a random id, version 1, ETag, Last-Modified and Location, and reads back', async () => {
+  const created = await store.call('POST', '/Patient', patient({ id: 'chosen-by-the-client', active: true }));
+  assert.equal(created.status, 201);
+  const { id } = created.json;
+  assert.match(String(id), /^[0-9a-f-]{36}$/);
+  assert.equal(created.headers['location'], `http://store/Patient/${id}/_history/1`);
+  const read = await store.call('GET', `/Patient/${id}`);
+  assert.equal(read.status, 200);
+  assert.equal(read.headers['etag'], 'W/"1"');
+  assert.ok(read.headers['last-modified']);
+  assert.deepEqual(read.json, created.json);
+  assert.deepEqual(read.json['meta']?.['versionId'], '1');
+});
+
+test('[S1] decimals keep their digits through sealing, reading, searching and transactions', async () => {
+  const body =
+    '{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":1.50,"code":"digits"}}';
+  const single = await store.call('POST', '/Observation', body);
+  const bundle = `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"POST","url":"Observation"},"resource":${body}}]}`;
+  const answered = await store.call('POST', '/', bundle);
+  const location = String(answered.json['entry']?.[0]?.['response']?.['location']);
+  for (const path of [
+    `/Observation/${String(single.json['id'])}`,
+    `/${location}`,
+    '/Observation?value-quantity=1.5||digits',
+  ]) {
+    assert.match((await store.call('GET', path)).text, /"value":1\.50[,}]/, path);
+  }
+});
+
+test('[S1] an update makes the next version; old versions and history stay readable, newest first, in pages', async () => {
+  const id = await idOf();
+  for (const year of ['1980', '1981', '1982'])
+    await store.call('PUT', `/Patient/${id}`, patient({ id, birthDate: year }));
+  assert.equal((await store.call('GET', `/Patient/${id}/_history/2`)).json['birthDate'], '1980');
+  const page = await store.call('GET', `/Patient/${id}/_history?_count=2&_offset=1`);
+  assert.equal(page.json['total'], 4);
+  const entries = page.json['entry'] as unknown as { resource: { birthDate: string }; response: { etag: string } }[];
+  assert.deepEqual(
+    entries.map((entry) => entry.resource.birthDate),
+    ['1981', '1980'],
+  );
+  assert.deepEqual(
+    entries.map((entry) => entry.response.etag),
+    ['W/"3"', 'W/"2"'],
+  );
+  const links = page.json['link'] as unknown as { relation: string; url: string }[];
+  assert.deepEqual(
+    links.map(({ relation }) => relation),
+    ['self', 'next', 'previous'],
+  );
+  assert.equal((await store.call('GET', `/Patient/${id}/_history?_since=2020`)).status, 400);
+});
+
+test('[S1] a PUT to an unused id creates it, and ids in body and address must agree', async () => {
+  const created = await store.call('PUT', '/Patient/made-by-put', patient({ id: 'made-by-put' }));
+  assert.equal(created.status, 201);
+  assert.equal((await store.call('PUT', '/Patient/made-by-put', patient({ id: 'made-by-put' }))).status, 200);
+  assert.equal((await store.call('PUT', '/Patient/made-by-put', patient({ id: 'other' }))).status, 400);
+});
+
+test('[S1] a deleted resource is gone, keeps its history, is found by no search, and can be written again', async () => {
+  const id = await idOf(patient({ birthDate: '1801' }));
+  assert.equal((await store.call('DELETE', `/Patient/${id}`)).status, 204);
+  assert.equal((await store.call('DELETE', `/Patient/${id}`)).status, 204);
+  assert.equal((await store.call('GET', `/Patient/${id}`)).status, 410);
+  assert.equal((await store.call('GET', `/Patient/${id}/_history/2`)).status, 410);
+  assert.equal((await store.call('GET', `/Patient/${id}/_history/1`)).status, 200);
+  assert.equal((await store.call('GET', '/Patient?birthdate=1801')).json['entry']?.['length'], 0);
+  const history = (await store.call('GET', `/Patient/${id}/_history`)).json['entry'] as unknown as {
+    request: { method: string };
+  }[];
+  assert.deepEqual(
+    history.map(({ request }) => request.method),
+    ['DELETE', 'POST'],
+  );
+  assert.equal((await store.call('PUT', `/Patient/${id}`, patient({ id }))).headers['etag'], 'W/"3"');
+  assert.equal((await store.call('GET', `/Patient/${id}`)).status, 200);
+});
+
+test('[S1] If-Match guards updates and deletes; what is no version of ours fails the condition', async () => {
+  const id = await idOf();
+  const put = (ifMatch: string) => store.call('PUT', `/Patient/${id}`, patient({ id }), { 'if-match': ifMatch });
+  assert.equal((await put('W/"1"')).status, 200);
+  for (const stale of ['W/"1"', '2', '*', '"x"']) assert.equal((await put(stale)).status, 412, stale);
+  assert.equal((await store.call('DELETE', `/Patient/${id}`, undefined, { 'if-match': 'W/"1"' })).status, 412);
+  assert.equal((await store.call('DELETE', `/Patient/${id}`, undefined, { 'if-match': 'W/"2"' })).status, 204);
+  assert.equal((await put('W/"3"')).status, 412);
+});
+
+test('[S1] concurrent updates are all kept, each as a version of its own', async () => {
+  const id = await idOf();
+  const writers = Array.from({ length: 12 }, (_, n) =>
+    store.call('PUT', `/Patient/${id}`, patient({ id, multipleBirthInteger: n })),
+  );
+  const versions = (await Promise.all(writers)).map(({ json }) => Number(json['meta']?.['versionId']));
+  assert.deepEqual(
+    versions.sort((a, b) => a - b),
+    Array.from({ length: 12 }, (_, n) => n + 2),
+  );
+});
+
+test('[S1] of concurrent writers that create by PUT exactly one creates', async () => {
+  const put = () => store.call('PUT', '/Patient/contended', patient({ id: 'contended' }));
+  const statuses = (await Promise.all([put(), put(), put(), put()])).map(({ status }) => status);
+  assert.deepEqual(statuses.sort(), [200, 200, 200, 201]);
+});
+
+test('[S1] concurrent conditional creates make one resource', async () => {
+  const body = patient({ identifier: [{ system: 'urn:mrn', value: 'only-once' }] });
+  const create = () => store.call('POST', '/Patient', body, { 'if-none-exist': 'identifier=urn:mrn|only-once' });
+  const answers = await Promise.all([create(), create(), create(), create()]);
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 200, 201]);
+  assert.equal(new Set(answers.map(({ json }) => String(json['id']))).size, 1);
+});
+
+test('[S1] conditional update and delete act on the one match, create on none, refuse several and empty conditions', async () => {
+  const body = (value: string, more = {}) => patient({ identifier: [{ system: 'urn:c', value }], ...more });
+  const put = (value: string, more = {}) => store.call('PUT', `/Patient?identifier=urn:c|${value}`, body(value, more));
+  const created = await put('A');
+  assert.equal(created.status, 201);
+  const updated = await put('A', { active: true });
+  assert.deepEqual([updated.status, updated.json['id'], updated.headers['etag']], [200, created.json['id'], 'W/"2"']);
+  assert.equal((await put('A', { id: 'another' })).status, 400);
+  await store.call('POST', '/Patient', body('A'));
+  assert.equal((await put('A')).status, 412);
+  assert.equal((await store.call('DELETE', '/Patient?identifier=urn:c|A')).status, 412);
+  assert.equal((await store.call('DELETE', '/Patient')).status, 400);
+  assert.equal((await put('B')).status, 201);
+  assert.equal((await store.call('DELETE', '/Patient?identifier=urn:c|B')).status, 204);
+  assert.equal((await store.call('GET', '/Patient?identifier=urn:c|B')).json['entry']?.['length'], 0);
+});
+
+const entry = (method: string, url: string, resource?: object, more: object = {}) => ({
+  request: { method, url, ...more },
+  ...(resource ? { resource } : {}),
+});
+const bundle = (type: string, ...entries: object[]) => ({ resourceType: 'Bundle', type, entry: entries });
+
+test('[S1] a transaction resolves placeholders and conditional references, and answers in the order of its entries', async () => {
+  await store.call('POST', '/Practitioner', {
+    resourceType: 'Practitioner',
+    identifier: [{ system: 'urn:npi', value: '77' }],
+  });
+  const placeholder = 'urn:uuid:0f0e0d0c-0000-4000-8000-000000000001';
+  const encounter = {
+    resourceType: 'Encounter',
+    status: 'planned',
+    subject: { reference: placeholder },
+    participant: [{ individual: { reference: 'Practitioner?identifier=urn:npi|77' } }],
+  };
+  const answered = await store.call(
+    'POST',
+    '/',
+    bundle('transaction', entry('GET', 'Patient?birthdate=1777'), entry('POST', 'Encounter', encounter), {
+      fullUrl: placeholder,
+      ...entry('POST', 'Patient', patient({ birthDate: '1777' })),
+    }),
+  );
+  assert.equal(answered.status, 200, answered.text);
+  const [found, second, third] = answered.json['entry'] as unknown as {
+    resource?: { entry: unknown[] };
+    response: { status: string; location: string };
+  }[];
+  assert.equal(found?.resource?.entry.length, 1, 'reads come after writes');
+  assert.match(String(second?.response.location), /^Encounter\//);
+  assert.equal(third?.response.status, '201 Created');
+  const { json } = await store.call('GET', `/${second?.response.location}`);
+  assert.equal(json['subject']?.['reference'], third?.response.location.replace('/_history/1', ''));
+  assert.match(String(json['participant']?.[0]?.['individual']?.['reference']), /^Practitioner\/[0-9a-f-]{36}$/);
+});
+
+const FAILING_ENTRIES = [
+  ['a stale If-Match', entry('PUT', 'Patient/fixed', patient({ id: 'fixed' }), { ifMatch: 'W/"99"' }), 412],
+  ['an unknown type', entry('POST', 'Pet', { resourceType: 'Pet' }), 404],
+  ['a body of another type', entry('POST', 'Patient', { resourceType: 'Encounter' }), 400],
+  ['an unknown search parameter', entry('GET', 'Patient?shoe-size=44'), 400],
+  [
+    'a conditional reference without a match',
+    entry('POST', 'Encounter', {
+      resourceType: 'Encounter',
+      subject: { reference: 'Patient?identifier=urn:nobody|1' },
+    }),
+    412,
+  ],
+  ['a deletion of what never was', entry('DELETE', 'Patient/never-was'), 404],
+  ['an entry without a request', { resource: patient() }, 400],
+  ['a nested transaction', entry('POST', '', bundle('batch')), 501],
+] as const;
+
+for (const [what, failing, status] of FAILING_ENTRIES) {
+  test(`[S1] a transaction with ${what} writes nothing`, async () => {
+    const before = await store.dump();
+    const answered = await store.call('POST', '/', bundle('transaction', entry('POST', 'Patient', patient()), failing));
+    assert.equal(answered.status, status, answered.text);
+    assert.equal(await store.dump(), before);
+  });
+}
+
+test('[S1] a transaction that writes one resource twice is refused', async () => {
+  const put = entry('PUT', 'Patient/twice', patient({ id: 'twice' }));
+  assert.equal((await store.call('POST', '/', bundle('transaction', put, put))).status, 400);
+});
+
+test('[S1] a batch answers each entry on its own', async () => {
+  const answered = await store.call(
+    'POST',
+    '/',
+    bundle(
+      'batch',
+      entry('POST', 'Patient', patient()),
+      entry('GET', 'Patient/never-was'),
+      entry('PUT', 'Patient/in-a-batch', patient({ id: 'in-a-batch' })),
+    ),
+  );
+  const statuses = (answered.json['entry'] as unknown as { response: { status: string } }[]).map(
+    ({ response }) => response.status,
+  );
+  assert.deepEqual(statuses, ['201 Created', '404 Not Found', '201 Created']);
+});
+
+test('[S1] a transaction holds hundreds of creates, updates, conditions and deletes', async () => {
+  const keyed = (n: number) => patient({ identifier: [{ system: 'urn:many', value: `m${n}` }] });
+  const creates = Array.from({ length: 100 }, (_, n) =>
+    entry('POST', 'Patient', keyed(n), { ifNoneExist: `identifier=urn:many|m${n}` }),
+  );
+  const puts = Array.from({ length: 100 }, (_, n) => entry('PUT', `Patient/many-${n}`, patient({ id: `many-${n}` })));
+  for (const expected of ['201 Created', '200 OK']) {
+    const answered = await store.call('POST', '/', bundle('transaction', ...creates, ...puts));
+    const statuses = new Set(
+      (answered.json['entry'] as unknown as { response: { status: string } }[]).map(({ response }) => response.status),
+    );
+    assert.deepEqual([...statuses], [expected]);
+  }
+});
+
+const SECRETS = ['Featherstonehaugh', 'Quentin', '555-0199', '12 Nowhere Lane', 'MRN-0042', 'heard voices'];
+
+test('[E3] no text of a resource stands in any table, and none in the log', async () => {
+  const body = patient({
+    identifier: [{ system: 'urn:mrn', value: 'MRN-0042' }],
+    telecom: [{ system: 'phone', value: '555-0199' }],
+    address: [{ line: ['12 Nowhere Lane'], city: 'Springfield' }],
+    text: { status: 'generated', div: '<div>heard voices</div>' },
+  });
+  const { json } = await store.call('POST', '/Patient', body);
+  await store.call('GET', `/Patient?family=Featherstonehaugh&_count=zzz`);
+  await store.call('POST', '/Patient', { resourceType: 'Patient', Featherstonehaugh: 1n.toString(), meta: 'MRN-0042' });
+  const haystack =
+    (await store.dump()) +
+    store.logged.join('\n') +
+    (await store.call('GET', `/_at-rest/Patient/${String(json['id'])}`)).text;
+  assert.ok(haystack.includes(String(json['id'])), 'the resource is in the dump');
+  for (const secret of SECRETS) {
+    for (const form of [secret, Buffer.from(secret).toString('hex')])
+      assert.ok(!haystack.toLowerCase().includes(form.toLowerCase()), secret);
+  }
+});
+
+test('[E3] at rest a resource is a sealed body and its index rows', async () => {
+  const id = await idOf(patient({ gender: 'female', managingOrganization: { reference: 'Organization/o1' } }));
+  const { json } = await store.call('GET', `/_at-rest/Patient/${id}`);
+  assert.deepEqual([json['type'], json['id'], json['version']], ['Patient', id, 1]);
+  assert.match(String(json['body']), /^[\w-]{200,}$/);
+  assert.deepEqual(json['index']?.['index_reference'], [
+    { param: 'organization', target_type: 'Organization', target_id: 'o1' },
+  ]);
+  assert.match(JSON.stringify(json['index']?.['index_blind']), /"family","token":"kwi1[a-z2-7]{26}"/);
+  assert.equal((await store.call('GET', '/_at-rest/Patient/never-was')).status, 404);
+});
+
+const TAMPERINGS = [
+  ['a changed body', 'UPDATE resource_version SET body = set_byte(body, 40, get_byte(body, 40) # 1) WHERE id = $1'],
+  ['a shortened body', 'UPDATE resource_version SET body = substring(body from 1 for 20) WHERE id = $1'],
+  [
+    'a body of another resource',
+    "UPDATE resource_version SET body = (SELECT body FROM resource_version WHERE type = 'Patient' AND id = 'other' AND version = 1) WHERE id = $1",
+  ],
+  [
+    'an older body under a newer version',
+    'UPDATE resource_version n SET body = o.body FROM resource_version o WHERE n.id = $1 AND o.id = $1 AND n.version = 2 AND o.version = 1',
+  ],
+] as const;
+
+for (const [what, sql] of TAMPERINGS) {
+  test(`[E3] ${what} is an error, not data`, async () => {
+    await store.call('PUT', '/Patient/other', patient({ id: 'other' }));
+    const id = await idOf(patient({ birthDate: '1666' }));
+    await store.call('PUT', `/Patient/${id}`, patient({ id, birthDate: '1666' }));
+    await store.pool.query(sql, [id]);
+    for (const path of [`/Patient/${id}`, `/Patient/${id}/_history`, `/Patient?_id=${id}`]) {
+      const answer = await store.call('GET', path);
+      assert.deepEqual([answer.status, errorCode(answer.text)], [500, 'STORE_NOT_AUTHENTIC'], path);
+      assert.ok(!answer.text.includes('1666'));
+    }
+  });
+}
+
+const REFUSED = [
+  ['POST', '/$graphql', 501],
+  ['GET', '/', 501],
+  ['PATCH', '/Patient/x', 501],
+  ['GET', '/Patient/$everything', 501],
+  ['POST', '/Patient/x/$validate', 501],
+  ['GET', '/Pet', 404],
+  ['GET', '/Patient/never-was', 404],
+  ['GET', '/Patient/never-was/_history', 404],
+  ['GET', '/Patient/never-was?_elements=name', 400],
+] as const;
+
+for (const [method, path, status] of REFUSED) {
+  test(`[S1] ${method} ${path} is refused with an OperationOutcome`, async () => {
+    const answer = await store.call(method, path, method === 'GET' ? undefined : []);
+    assert.equal(answer.status, status);
+    assert.equal(answer.json['resourceType'], 'OperationOutcome');
+  });
+}
+
+test('[P2] a refusal quotes nothing of the request', async () => {
+  const answers = await Promise.all([
+    store.call('POST', '/Patient', '{"resourceType":"Patient","name":"Featherstonehaugh"'),
+    store.call('GET', '/Patient?Featherstonehaugh=1'),
+    store.call('GET', '/Patient?birthdate=Featherstonehaugh'),
+    store.call('POST', '/Encounter', patient()),
+  ]);
+  for (const { status, text } of answers) {
+    assert.equal(status, 400);
+    assert.ok(!text.includes('Featherstonehaugh'), text);
+  }
+});
+
+test('[S3] healthz answers, and metadata lists the parameters that are indexed', async () => {
+  assert.equal((await store.call('GET', '/healthz')).status, 200);
+  const { json } = await store.call('GET', '/metadata');
+  const resources = json['rest']?.[0]?.['resource'] as unknown as { type: string; searchParam: { name: string }[] }[];
+  const names = resources.find(({ type }) => type === 'Patient')?.searchParam.map(({ name }) => name) ?? [];
+  for (const name of ['_id', '_lastUpdated', 'family', 'identifier', 'birthdate'])
+    assert.ok(names.includes(name), name);
+  assert.ok(!names.includes('phonetic'));
+});

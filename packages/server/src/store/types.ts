@@ -1,0 +1,39 @@
+/** What moves through the store: resources, where they lie, and what the store is built from. */
+import type { KeyService } from '@keyward/sdk/client';
+import type { Json } from '@keyward/sdk/seal';
+import type pg from 'pg';
+import type { Clock, Log } from '../core/index.ts';
+
+export interface JsonObject {
+  readonly [name: string]: Json;
+}
+
+export type Resource = JsonObject & { readonly resourceType: string };
+
+/** Where one version lies; its sealed body is bound to this. */
+export interface VersionAddress {
+  readonly type: string;
+  readonly id: string;
+  /** 1 for the first; a deletion is a version too. */
+  readonly version: number;
+}
+
+export interface StoredVersion extends VersionAddress {
+  readonly lastUpdated: Date;
+  readonly resource: Resource;
+}
+
+/** One search parameter as sent: name with its modifier, and value. */
+export type SearchPair = readonly [name: string, value: string];
+
+export interface StoreDependencies {
+  readonly pool: pg.Pool;
+  readonly keys: KeyService;
+  /** Sealed bodies are bound to it. */
+  readonly tenant: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value);
