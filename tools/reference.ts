@@ -12,12 +12,25 @@ const table = (head: readonly string[], rows: readonly (readonly unknown[])[]): 
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n');
 
 export function renderErrorReference(): string {
-  const rows = Object.entries(ERRORS).map(([code, { status, issue, retry, exit, text, hint }]) => [`\`${code}\``, status, issue, retry ? 'yes' : 'no', exit, text, hint]);
+  const rows = Object.entries(ERRORS).map(([code, { status, issue, retry, exit, text, hint }]) => [
+    `\`${code}\``,
+    status,
+    issue,
+    retry ? 'yes' : 'no',
+    exit,
+    text,
+    hint,
+  ]);
   return `${GENERATED}\n# Errors\n\nCodes are stable. On \`/fhir\` they stand in \`OperationOutcome.issue.details.coding\` (system \`urn:keyward:error\`), elsewhere in \`code\` of a problem document (RFC 9457).\n\n${table(['code', 'status', 'FHIR issue', 'retry', 'exit', 'what happened', 'what to do'], rows)}\n`;
 }
 
 export function renderConfigReference(): string {
-  const rows = explainConfig(loadConfig({ env: {} })).map(({ key, env, value, description }) => [`\`${key}\``, `\`${env}\``, `\`${JSON.stringify(value)}\``, description]);
+  const rows = explainConfig(loadConfig({ env: {} })).map(({ key, env, value, description }) => [
+    `\`${key}\``,
+    `\`${env}\``,
+    `\`${JSON.stringify(value)}\``,
+    description,
+  ]);
   return `${GENERATED}\n# Configuration\n\n\`keyward.yaml\` (\`--config\`), then \`KEYWARD_…\` variables, then flags; the last one wins. Unknown keys are errors. JSON Schema: \`docs/reference/config.schema.json\`.\n\n${table(['key', 'variable', 'default', 'meaning'], rows)}\n`;
 }
 

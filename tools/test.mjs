@@ -19,7 +19,9 @@ const checks = [
 for (const [name, command, args] of checks) run(name, command, args);
 if (!process.argv.includes('--checks-only')) {
   const files = ['packages/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'examples/**/*.test.ts', 'test/**/*.test.ts'];
-  run('tests', runtimePath(), ['--test', '--test-concurrency=2', '--test-timeout=540000', ...files], { KEYWARD_TEST_ALL: all ? '1' : '' });
+  run('tests', runtimePath(), ['--test', '--test-concurrency=2', '--test-timeout=540000', ...files], {
+    KEYWARD_TEST_ALL: all ? '1' : '',
+  });
 }
 
 function run(name, command, args, env = {}) {
@@ -27,7 +29,11 @@ function run(name, command, args, env = {}) {
   console.log(`\n▶ ${name}`);
   // The tools are programs of node_modules/.bin; they run on the installed runtime, whatever Node called this.
   const path = `${join(ROOT, 'node_modules', 'node', 'bin')}:${process.env.PATH}`;
-  const { status } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env, PATH: path } });
+  const { status } = spawnSync(command, args, {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, ...env, PATH: path },
+  });
   if (status !== 0) {
     console.error(`✖ ${name} failed`);
     process.exit(status ?? 1);

@@ -8,7 +8,17 @@ const PACKAGES = join(import.meta.dirname, '../../packages');
 const SERVER = join(PACKAGES, 'server/src');
 
 /** Left to right as in ARCHITECTURE.md; rooms of one row do not know each other. */
-const ROWS = [['core'], ['config'], ['db'], ['phi', 'keys', 'ledger', 'identity'], ['ca', 'store'], ['gateway'], ['admin'], ['cli'], ['processes']];
+const ROWS = [
+  ['core'],
+  ['config'],
+  ['db'],
+  ['phi', 'keys', 'ledger', 'identity'],
+  ['ca', 'store'],
+  ['gateway'],
+  ['admin'],
+  ['cli'],
+  ['processes'],
+];
 const ROW_OF = new Map(ROWS.flatMap((rooms, row) => rooms.map((room): [string, number] => [room, row])));
 
 interface Import {
@@ -24,11 +34,13 @@ function sourceFiles(folder: string): string[] {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(/(?:^|\n)\s*(?:import|export)[^;'"]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g)].map((match) => ({ file, specifier: match[1] ?? match[2] ?? '' }));
+  return [...text.matchAll(/(?:^|\n)\s*(?:import|export)[^;'"]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g)].map(
+    (match) => ({ file, specifier: match[1] ?? match[2] ?? '' }),
+  );
 }
 
 const roomOf = (file: string): string => relative(SERVER, file).split('/')[0] ?? '';
-const isTest = (file: string): boolean => file.endsWith('.test.ts') || file.includes('/testing/');
+const isTest = (file: string): boolean => file.endsWith('.test.ts') || file.endsWith('/testing.ts');
 
 /** What is wrong with an import, or undefined. */
 function complaint({ file, specifier }: Import): string | undefined {
@@ -68,12 +80,23 @@ test('[S1] the rule itself refuses an import to the right and one past a front d
 
 test('[S5] the SDK has no third-party dependency and does not know the server', () => {
   const files = sourceFiles(join(PACKAGES, 'sdk/src')).filter((file) => !isTest(file));
-  const foreign = files.flatMap(importsOf).filter(({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'));
+  const foreign = files
+    .flatMap(importsOf)
+    .filter(({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'));
   assert.deepEqual(foreign, []);
 });
 
 test('[S1] every file of the product says in its first line what it is', () => {
   const files = ['sdk/src', 'server/src'].flatMap((folder) => sourceFiles(join(PACKAGES, folder)));
-  const silent = files.filter((file) => !isTest(file) && !file.includes('/generated/') && !file.endsWith('/index.ts') && !readFileSync(file, 'utf8').startsWith('/**'));
-  assert.deepEqual(silent.map((file) => relative(PACKAGES, file)), []);
+  const silent = files.filter(
+    (file) =>
+      !isTest(file) &&
+      !file.includes('/generated/') &&
+      !file.endsWith('/index.ts') &&
+      !readFileSync(file, 'utf8').startsWith('/**'),
+  );
+  assert.deepEqual(
+    silent.map((file) => relative(PACKAGES, file)),
+    [],
+  );
 });

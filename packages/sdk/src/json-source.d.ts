@@ -2,5 +2,8 @@
 interface JSON {
   rawJSON(text: string): { readonly rawJSON: string };
   isRawJSON(value: unknown): value is { readonly rawJSON: string };
-  parse(text: string, reviver: (this: unknown, name: string, value: unknown, context: { source?: string }) => unknown): unknown;
+  parse(
+    text: string,
+    reviver: (this: unknown, name: string, value: unknown, context: { source?: string }) => unknown,
+  ): unknown;
 }

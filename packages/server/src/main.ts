@@ -36,8 +36,8 @@ const services: CliServices = {
       config,
       gatewayPort,
       adminPort,
-      say: (line) => void out.write(`${line}\n`),
-      onReady: (instance) => void out.write(readyScreen({ ...instance, dataDir }, out)),
+      say: (line) => out.write(`${line}\n`),
+      onReady: (instance) => out.write(readyScreen({ ...instance, dataDir }, out)),
     });
   },
   mintToken({ ttlSeconds, role, sub, patient, scope, purpose, mfa, ...location }) {

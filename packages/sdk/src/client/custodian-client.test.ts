@@ -69,6 +69,14 @@ for (const [name, lie] of Object.entries(LIES)) {
   });
 }
 
+test('[E2] the client refuses a key to protect with that does not match its own id', async (context) => {
+  const [key, other] = [generateDataKey(), generateDataKey()];
+  const { socketPath } = await serve(context, (_request, response) =>
+    answer(response, { keys: [wire(key, other.id)] }),
+  );
+  await assert.rejects(clientOf(socketPath).protect([{ kind: 'tenant' }], USE), { code: 'KEYS_NOT_AUTHENTIC' });
+});
+
 const NONSENSE: Record<string, [status: number, body: string]> = {
   'an answer that is not JSON': [200, '{"keys": [{"secret": "c2VjcmV0LXNlY3JldA'],
   'null instead of an answer': [200, 'null'],

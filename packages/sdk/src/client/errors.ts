@@ -1,7 +1,7 @@
 /** What can go wrong between an application and its custodian, as stable codes. */
 
 /** Codes are rows of the server's error table, so that a server can pass one on under the same name. */
-export const CLIENT_ERRORS = {
+const CLIENT_ERRORS = {
   KEYS_UNAUTHENTICATED: 'The custodian does not know this credential.',
   KEYS_FORBIDDEN: 'The custodian does not give this process keys of that kind.',
   KEYS_UNKNOWN_KEY: 'The custodian holds no such key.',

@@ -11,7 +11,7 @@ import {
 } from '../core/index.ts';
 import type { AdminServices, GuardedRoute } from './routes.ts';
 
-export interface Caller {
+interface Caller {
   readonly sub: string;
   readonly role: string;
   /** Whether the token says that a second factor was used. */

@@ -1,3 +1,2 @@
 /** The admin room's front door: the HTTPS API for the CLI, for probes and for Prometheus. */
-export { type AdminOptions, type AdminServer, createAdminServer } from './server.ts';
-export type { AdminServices } from './routes.ts';
+export { type AdminServer, createAdminServer } from './server.ts';

@@ -1,7 +1,17 @@
 /** The admin server: HTTPS with TLS 1.3, its hooks and its error answers. */
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { asKeywardError, type Clock, KeywardError, type Log, newUuid, systemClock, toProblem } from '../core/index.ts';
+import {
+  asKeywardError,
+  type Clock,
+  KeywardError,
+  type Log,
+  newUuid,
+  RESPONSE_HEADERS,
+  systemClock,
+  TLS_POLICY,
+  toProblem,
+} from '../core/index.ts';
 import { type GuardOptions, serveGuarded } from './guard.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { GUARDED_ROUTES } from './routes.ts';
@@ -19,21 +29,6 @@ export interface AdminServer {
   /** Answers what is in flight, then ends. */
   close(): Promise<void>;
 }
-
-/** T1, T2: suites of TLS 1.3 in our order; the hybrid group first, classical ECDHE behind it. */
-const TLS_POLICY = {
-  minVersion: 'TLSv1.3',
-  ciphers: 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
-  ecdhCurve: 'X25519MLKEM768:X25519:P-256:P-384',
-  honorCipherOrder: true,
-} as const;
-
-/** T3: HSTS on every response; one year, the least that browsers' preload lists accept. */
-const RESPONSE_HEADERS = {
-  'strict-transport-security': 'max-age=31536000',
-  'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
-} as const;
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const BODY_LIMIT_BYTES = 1024;

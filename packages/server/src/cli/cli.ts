@@ -13,7 +13,7 @@ import { processTerminal, type Terminal } from './terminal.ts';
 
 const VERBS = [upCommand, tokenCommand, demoCommand, configCommand, doctorCommand, ledgerCommand];
 
-export function buildCli(context: CliContext): Command {
+function buildCli(context: CliContext): Command {
   const program = new Command('keyward').description('The encryption gateway for healthcare APIs.');
   for (const verb of VERBS) program.addCommand(verb(context));
   prepare(program, context.terminal);

@@ -16,7 +16,7 @@ export interface UpOptions extends CommonOptions {
   readonly adminPort?: number;
 }
 
-export interface TokenOptions extends CommonOptions {
+interface TokenOptions extends CommonOptions {
   readonly role: Role;
   readonly sub: string;
   /** Patient in context. */

@@ -7,7 +7,7 @@ export interface RoleDefaults {
   readonly purpose: string;
 }
 
-export const ROLES = {
+const ROLES = {
   clinician: { scope: 'user/*.cruds', purpose: 'TREAT' },
   billing: { scope: 'user/*.cruds', purpose: 'HPAYMT' },
   researcher: { scope: 'user/*.cruds', purpose: 'HRESCH' },

@@ -23,7 +23,7 @@ import type { Terminal } from './terminal.ts';
 
 const AUDIENCE = 'keyward';
 
-export interface Result {
+interface Result {
   readonly status: number;
   readonly out: string;
   readonly err: string;

@@ -37,7 +37,11 @@ test('[S1] a flag wins over a variable, a variable over the file, and each value
   inTemporaryFolder((folder) => {
     const file = join(folder, 'keyward.yaml');
     writeFileSync(file, 'gateway: { port: 1000, host: 127.0.0.2 }\nadmin: { port: 1001 }\n');
-    const loaded = loadConfig({ file, env: { KEYWARD_GATEWAY_PORT: '2000', KEYWARD_ADMIN_PORT: '2001' }, flags: { 'gateway.port': 3000 } });
+    const loaded = loadConfig({
+      file,
+      env: { KEYWARD_GATEWAY_PORT: '2000', KEYWARD_ADMIN_PORT: '2001' },
+      flags: { 'gateway.port': 3000 },
+    });
     const row = (key: string) => explainConfig(loaded).find((candidate) => candidate.key === key);
     assert.deepEqual([row('gateway.port')?.value, row('gateway.port')?.source], [3000, 'flag']);
     assert.deepEqual([row('admin.port')?.value, row('admin.port')?.source], [2001, 'env']);
@@ -50,29 +54,46 @@ test('[S1] unknown keys and variables are errors that name the key and no value'
   inTemporaryFolder((folder) => {
     const file = join(folder, 'keyward.yaml');
     writeFileSync(file, 'gateway: { prot: 77177 }\n');
-    assert.match(refusal(() => loadConfig({ file, env: {} })), /^CONFIG_INVALID: unknown key gateway\.prot$/);
-    assert.match(refusal(() => loadConfig({ env: { KEYWARD_GATEWAY_PROT: '77177' } })), /^CONFIG_INVALID: .*KEYWARD_GATEWAY_PROT/);
+    assert.match(
+      refusal(() => loadConfig({ file, env: {} })),
+      /^CONFIG_INVALID: unknown key gateway\.prot$/,
+    );
+    assert.match(
+      refusal(() => loadConfig({ env: { KEYWARD_GATEWAY_PROT: '77177' } })),
+      /^CONFIG_INVALID: .*KEYWARD_GATEWAY_PROT/,
+    );
     writeFileSync(file, 'gateway: { port: 77177 }\n');
-    assert.doesNotMatch(refusal(() => loadConfig({ file, env: {} })), /77177/);
+    assert.doesNotMatch(
+      refusal(() => loadConfig({ file, env: {} })),
+      /77177/,
+    );
   });
 });
 
 test('[S1] a file that is missing, no mapping or no YAML is refused', () => {
   inTemporaryFolder((folder) => {
     const file = join(folder, 'keyward.yaml');
-    assert.equal(refusal(() => loadConfig({ file, env: {} })), 'CONFIG_UNREADABLE');
+    assert.equal(
+      refusal(() => loadConfig({ file, env: {} })),
+      'CONFIG_UNREADABLE',
+    );
     for (const text of ['- a\n', 'a: [\n', 'a: 1\na: 2\n', 'text\n']) {
       writeFileSync(file, text);
-      assert.match(refusal(() => loadConfig({ file, env: {} })), /^CONFIG_INVALID/);
+      assert.match(
+        refusal(() => loadConfig({ file, env: {} })),
+        /^CONFIG_INVALID/,
+      );
     }
   });
 });
 
 test('[A1] no setting switches on an unsigned or symmetric token algorithm, nor keys over plain HTTP', () => {
   const issuer = { issuer: 'https://id.example.org', jwksUrl: 'https://id.example.org/keys', algorithms: ['ES256'] };
-  const load = (change: object) => () => loadConfig({ env: {}, flags: { 'identity.issuers': [{ ...issuer, ...change }] } });
+  const load = (change: object) => () =>
+    loadConfig({ env: {}, flags: { 'identity.issuers': [{ ...issuer, ...change }] } });
   assert.equal(refusal(load({})), 'accepted');
-  for (const algorithm of ['none', 'HS256']) assert.match(refusal(load({ algorithms: [algorithm] })), /^CONFIG_INVALID/);
+  for (const algorithm of ['none', 'HS256'])
+    assert.match(refusal(load({ algorithms: [algorithm] })), /^CONFIG_INVALID/);
   assert.match(refusal(load({ jwksUrl: 'http://id.example.org/keys' })), /^CONFIG_INVALID/);
 });
 

@@ -12,7 +12,10 @@ export interface ConfigKey {
 }
 
 const envName = (path: string) =>
-  `KEYWARD_${path.replaceAll('.', '_').replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()}`;
+  `KEYWARD_${path
+    .replaceAll('.', '_')
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toUpperCase()}`;
 
 type Shape = Record<string, z.ZodType>;
 

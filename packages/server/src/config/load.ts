@@ -31,7 +31,8 @@ export function loadConfig(inputs: ConfigInputs): LoadedConfig {
   const sources = new Map<string, string>();
   for (const { path } of keys) if (valueAt(tree, path) !== undefined) sources.set(path, 'file');
   for (const [path, value] of fromEnvironment(keys, inputs.env)) set(tree, path, value, 'env', sources);
-  for (const [path, value] of Object.entries(inputs.flags ?? {})) if (value !== undefined) set(tree, path, value, 'flag', sources);
+  for (const [path, value] of Object.entries(inputs.flags ?? {}))
+    if (value !== undefined) set(tree, path, value, 'flag', sources);
   const parsed = configSchema.safeParse(tree);
   if (!parsed.success) throw new KeywardError('CONFIG_INVALID', { detail: describeIssues(parsed.error.issues) });
   return { config: parsed.data, sources };
@@ -80,6 +81,8 @@ function set(tree: Tree, path: string, value: unknown, source: string, sources: 
 
 function describeIssues(issues: readonly { code: string; path: PropertyKey[]; keys?: string[] }[]): string {
   return issues
-    .map(({ code, path, keys }) => (keys ? `unknown key ${[...path, keys.join(', ')].join('.')}` : `${path.join('.') || '(root)'}: ${code}`))
+    .map(({ code, path, keys }) =>
+      keys ? `unknown key ${[...path, keys.join(', ')].join('.')}` : `${path.join('.') || '(root)'}: ${code}`,
+    )
     .join('; ');
 }

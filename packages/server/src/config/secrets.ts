@@ -16,7 +16,8 @@ export type SecretName =
   | 'db-store'
   | 'custodian-gateway'
   | 'custodian-store'
-  | 'custodian-admin';
+  | 'custodian-admin'
+  | 'demo-journal';
 
 /** base64url text of 32 random bytes. Two processes that ask at once get the same one. */
 export function readOrCreateSecret(paths: DataPaths, name: SecretName): string {

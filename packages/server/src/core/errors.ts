@@ -28,113 +28,447 @@ const row = (status: number, issue: string, text: string, hint: string, more: Pa
 /** Codes are `ROOM_WHAT` and stable: clients and runbooks rely on them. */
 export const ERRORS = {
   // core
-  CORE_INTERNAL: row(500, 'exception', 'Something failed inside Keyward.', 'Quote the correlation id to the operator; the cause is in the log.'),
-  JSON_MALFORMED: row(400, 'structure', 'The body is not JSON.', 'Send one JSON document in UTF-8 without trailing text.'),
+  CORE_INTERNAL: row(
+    500,
+    'exception',
+    'Something failed inside Keyward.',
+    'Quote the correlation id to the operator; the cause is in the log.',
+  ),
+  JSON_MALFORMED: row(
+    400,
+    'structure',
+    'The body is not JSON.',
+    'Send one JSON document in UTF-8 without trailing text.',
+  ),
   JSON_NOT_UTF8: row(400, 'structure', 'The body is not valid UTF-8.', 'Encode the body in UTF-8.'),
   JSON_TOO_DEEP: row(400, 'too-long', 'The body is nested too deeply.', 'Keep nesting at or below 64 levels.'),
-  JSON_DUPLICATE_KEY: row(400, 'structure', 'An object in the body names the same member twice.', 'Send every member once.'),
-  JSON_FORBIDDEN_KEY: row(400, 'structure', 'An object in the body has a forbidden member name.', 'Remove members named __proto__.'),
+  JSON_DUPLICATE_KEY: row(
+    400,
+    'structure',
+    'An object in the body names the same member twice.',
+    'Send every member once.',
+  ),
+  JSON_FORBIDDEN_KEY: row(
+    400,
+    'structure',
+    'An object in the body has a forbidden member name.',
+    'Remove members named __proto__.',
+  ),
 
   // config
-  CONFIG_INVALID: row(500, 'invalid', 'The configuration is not valid.', 'Run "keyward config explain" and correct the keys it names.', { exit: 2 }),
-  CONFIG_UNREADABLE: row(500, 'invalid', 'The configuration file cannot be read.', 'Check the path given with --config and its permissions.', { exit: 2 }),
+  CONFIG_INVALID: row(
+    500,
+    'invalid',
+    'The configuration is not valid.',
+    'Run "keyward config explain" and correct the keys it names.',
+    { exit: 2 },
+  ),
+  CONFIG_UNREADABLE: row(
+    500,
+    'invalid',
+    'The configuration file cannot be read.',
+    'Check the path given with --config and its permissions.',
+    { exit: 2 },
+  ),
 
   // up: what keeps a process from starting
-  UP_PORT_TAKEN: row(500, 'transient', 'A port that Keyward needs is taken.', 'Stop the other program, or choose another port with --gateway-port or --admin-port.', { exit: 3 }),
-  UP_DATA_DIR: row(500, 'exception', 'The data directory cannot be used.', 'Choose a directory you can write to with --data-dir.', { exit: 3 }),
-  UP_ALREADY_RUNNING: row(500, 'conflict', 'Keyward is already running on this data directory.', 'Stop it first, or choose another --data-dir.', { exit: 3 }),
-  UP_CHILD_FAILED: row(500, 'exception', 'A Keyward process did not become ready.', 'Read its log in the data directory under logs/.', { exit: 3 }),
+  UP_PORT_TAKEN: row(
+    500,
+    'transient',
+    'A port that Keyward needs is taken.',
+    'Stop the other program, or choose another port with --gateway-port or --admin-port.',
+    { exit: 3 },
+  ),
+  UP_DATA_DIR: row(
+    500,
+    'exception',
+    'The data directory cannot be used.',
+    'Choose a directory you can write to with --data-dir.',
+    { exit: 3 },
+  ),
+  UP_ALREADY_RUNNING: row(
+    500,
+    'conflict',
+    'Keyward is already running on this data directory.',
+    'Stop it first, or choose another --data-dir.',
+    { exit: 3 },
+  ),
+  UP_CHILD_FAILED: row(
+    500,
+    'exception',
+    'A Keyward process did not become ready.',
+    'Read its log in the data directory under logs/.',
+    { exit: 3 },
+  ),
 
   // db
-  DB_UNAVAILABLE: row(503, 'transient', 'The database does not answer.', 'Try again; if it lasts, run "keyward doctor".', { exit: 4 }),
-  DB_BINARY: row(500, 'exception', 'The PostgreSQL that comes with Keyward cannot run on this machine.', 'Run "keyward doctor"; it names the missing library or the user that may not run it.', { exit: 4 }),
-  DB_SCHEMA_NEWER: row(500, 'exception', 'The database was written by a newer Keyward.', 'Start the newer version again, or choose another --data-dir.', { exit: 4 }),
-  DB_SCHEMA_CHANGED: row(500, 'exception', 'A migration that was applied has changed since.', 'Use an unmodified Keyward.', { exit: 4 }),
+  DB_UNAVAILABLE: row(
+    503,
+    'transient',
+    'The database does not answer.',
+    'Try again; if it lasts, run "keyward doctor".',
+    { exit: 4 },
+  ),
+  DB_BINARY: row(
+    500,
+    'exception',
+    'The PostgreSQL that comes with Keyward cannot run on this machine.',
+    'Run "keyward doctor"; it names the missing library or the user that may not run it.',
+    { exit: 4 },
+  ),
+  DB_SCHEMA_NEWER: row(
+    500,
+    'exception',
+    'The database was written by a newer Keyward.',
+    'Start the newer version again, or choose another --data-dir.',
+    { exit: 4 },
+  ),
+  DB_SCHEMA_CHANGED: row(
+    500,
+    'exception',
+    'A migration that was applied has changed since.',
+    'Use an unmodified Keyward.',
+    { exit: 4 },
+  ),
 
   // keys
-  KEYS_UNAUTHENTICATED: row(401, 'login', 'The custodian does not know this caller.', 'Present the credential of a registered process.'),
-  KEYS_FORBIDDEN: row(403, 'forbidden', 'This caller may not use keys of that kind.', 'Ask only for the kinds registered for this process.'),
-  KEYS_UNKNOWN_KEY: row(404, 'not-found', 'No such key.', 'The ciphertext names a key this custodian does not hold, or holds no longer.'),
-  KEYS_STATE_REFUSED: row(409, 'conflict', 'The state of this key does not permit that use.', 'Ask the operator for the state of the key and of its KEK.'),
-  KEYS_REQUEST_INVALID: row(400, 'invalid', 'The request to the custodian is not well formed.', 'Compare it with the custodian API reference.'),
+  KEYS_UNAUTHENTICATED: row(
+    401,
+    'login',
+    'The custodian does not know this caller.',
+    'Present the credential of a registered process.',
+  ),
+  KEYS_FORBIDDEN: row(
+    403,
+    'forbidden',
+    'This caller may not use keys of that kind.',
+    'Ask only for the kinds registered for this process.',
+  ),
+  KEYS_UNKNOWN_KEY: row(
+    404,
+    'not-found',
+    'No such key.',
+    'The ciphertext names a key this custodian does not hold, or holds no longer.',
+  ),
+  KEYS_STATE_REFUSED: row(
+    409,
+    'conflict',
+    'The state of this key does not permit that use.',
+    'Ask the operator for the state of the key and of its KEK.',
+  ),
+  KEYS_REQUEST_INVALID: row(
+    400,
+    'invalid',
+    'The request to the custodian is not well formed.',
+    'Compare it with the custodian API reference.',
+  ),
   KEYS_UNAVAILABLE: row(503, 'transient', 'The custodian does not answer.', 'Try again in a moment.'),
-  KEYS_ROOT_UNREADABLE: row(500, 'exception', 'The root key file cannot be read.', 'Restore root.key with mode 0600, or point keys.rootFile to it.', { exit: 5 }),
-  KEYS_ROOT_MISMATCH: row(500, 'security', 'The root key does not open the tenant KEK.', 'Restore the root key this data directory was created with.', { exit: 5 }),
-  KEYS_NOT_AUTHENTIC: row(500, 'security', 'A stored key was altered or does not match its id.', 'Restore the key database from a backup and review who could write to it.'),
+  KEYS_ROOT_UNREADABLE: row(
+    500,
+    'exception',
+    'The root key file cannot be read.',
+    'Restore root.key with mode 0600, or point keys.rootFile to it.',
+    { exit: 5 },
+  ),
+  KEYS_ROOT_MISMATCH: row(
+    500,
+    'security',
+    'The root key does not open the tenant KEK.',
+    'Restore the root key this data directory was created with.',
+    { exit: 5 },
+  ),
+  KEYS_NOT_AUTHENTIC: row(
+    500,
+    'security',
+    'A stored key was altered or does not match its id.',
+    'Restore the key database from a backup and review who could write to it.',
+  ),
 
   // ledger
-  LEDGER_UNAVAILABLE: row(503, 'transient', 'The ledger could not record this request in time, so it was not served.', 'Try again; nothing was opened.'),
-  LEDGER_ENTRY_TOO_LARGE: row(500, 'too-long', 'A ledger entry is larger than the format allows.', 'Send smaller bundles.'),
+  LEDGER_UNAVAILABLE: row(
+    503,
+    'transient',
+    'The ledger could not record this request in time, so it was not served.',
+    'Try again; nothing was opened.',
+  ),
+  LEDGER_ENTRY_TOO_LARGE: row(
+    500,
+    'too-long',
+    'A ledger entry is larger than the format allows.',
+    'Send smaller bundles.',
+  ),
 
   // seal
-  SEAL_NOT_AUTHENTIC: row(502, 'security', 'A sealed value that came back from the upstream does not open.', 'The stored record was altered or moved; nothing of it was shown. Review who could write to the upstream.'),
+  SEAL_NOT_AUTHENTIC: row(
+    502,
+    'security',
+    'A sealed value that came back from the upstream does not open.',
+    'The stored record was altered or moved; nothing of it was shown. Review who could write to the upstream.',
+  ),
 
   // ca
-  CA_KEY_UNUSABLE: row(500, 'exception', 'The private key of the CA or of the server cannot be used.', 'Restore ca/ca.key with mode 0600; or move the folder ca/ away, start again, and give clients the new ca.pem.', { exit: 3 }),
-  CA_HOST_INVALID: row(500, 'invalid', 'A host name for the server certificate is not a DNS name or IP address.', 'Name hosts without scheme, port or wildcard.', { exit: 2 }),
+  CA_KEY_UNUSABLE: row(
+    500,
+    'exception',
+    'The private key of the CA or of the server cannot be used.',
+    'Restore ca/ca.key with mode 0600; or move the folder ca/ away, start again, and give clients the new ca.pem.',
+    { exit: 3 },
+  ),
+  CA_HOST_INVALID: row(
+    500,
+    'invalid',
+    'A host name for the server certificate is not a DNS name or IP address.',
+    'Name hosts without scheme, port or wildcard.',
+    { exit: 2 },
+  ),
 
   // identity
   IDENTITY_TOKEN_MISSING: row(401, 'login', 'No access token was sent.', 'Send "Authorization: Bearer <token>".'),
-  IDENTITY_TOKEN_INVALID: row(401, 'login', 'The access token is not valid here.', 'Request a new token from a configured issuer, for this audience.'),
+  IDENTITY_TOKEN_INVALID: row(
+    401,
+    'login',
+    'The access token is not valid here.',
+    'Request a new token from a configured issuer, for this audience.',
+  ),
   IDENTITY_TOKEN_EXPIRED: row(401, 'expired', 'The access token has expired.', 'Request a new token.'),
-  IDENTITY_MFA_REQUIRED: row(401, 'login', 'This role needs a sign-in with a second factor.', 'Sign in again with multi-factor authentication.'),
-  IDENTITY_ISSUER_UNAVAILABLE: row(503, 'transient', 'The keys of the token issuer cannot be fetched.', 'Try again in a moment.'),
+  IDENTITY_MFA_REQUIRED: row(
+    401,
+    'login',
+    'This role needs a sign-in with a second factor.',
+    'Sign in again with multi-factor authentication.',
+  ),
+  IDENTITY_ISSUER_UNAVAILABLE: row(
+    503,
+    'transient',
+    'The keys of the token issuer cannot be fetched.',
+    'Try again in a moment.',
+  ),
 
   // access
-  ACCESS_DENIED: row(403, 'forbidden', 'The policy does not permit this.', 'Ask the operator which role and purpose may do this.'),
-  ACCESS_SCOPE: row(403, 'forbidden', 'The scopes of the access token do not permit this.', 'Request a token with a scope that names this type and interaction.'),
-  ACCESS_PARTIAL_WRITE: row(409, 'conflict', 'The body was built on a partial view; storing it would erase what was not shown.', 'Read the resource with a role that sees all of it, and write that.'),
+  ACCESS_DENIED: row(
+    403,
+    'forbidden',
+    'The policy does not permit this.',
+    'Ask the operator which role and purpose may do this.',
+  ),
+  ACCESS_SCOPE: row(
+    403,
+    'forbidden',
+    'The scopes of the access token do not permit this.',
+    'Request a token with a scope that names this type and interaction.',
+  ),
+  ACCESS_PARTIAL_WRITE: row(
+    409,
+    'conflict',
+    'The body was built on a partial view; storing it would erase what was not shown.',
+    'Read the resource with a role that sees all of it, and write that.',
+  ),
 
   // gateway
-  GATEWAY_PATH_REFUSED: row(400, 'invalid', 'The request path is not in normal form.', 'Remove dot segments, doubled slashes, semicolons and encoded separators from the path.'),
+  GATEWAY_PATH_REFUSED: row(
+    400,
+    'invalid',
+    'The request path is not in normal form.',
+    'Remove dot segments, doubled slashes, semicolons and encoded separators from the path.',
+  ),
   GATEWAY_NOT_FOUND: row(404, 'not-found', 'There is nothing at this address.', 'The FHIR base is /fhir.'),
-  GATEWAY_METHOD: row(405, 'not-supported', 'This method is not supported here.', 'See /fhir/metadata for what is.'),
-  GATEWAY_HEADER_REFUSED: row(400, 'invalid', 'A request header is not acceptable.', 'Send each of Authorization, Content-Type and Content-Length once.'),
-  GATEWAY_BODY_TOO_LARGE: row(413, 'too-long', 'The body is larger than the gateway accepts.', 'Split the bundle; the limit is gateway.maxBodyBytes.'),
+  GATEWAY_HEADER_REFUSED: row(
+    400,
+    'invalid',
+    'A request header is not acceptable.',
+    'Send each of Authorization, Content-Type and Content-Length once.',
+  ),
+  GATEWAY_BODY_TOO_LARGE: row(
+    413,
+    'too-long',
+    'The body is larger than the gateway accepts.',
+    'Split the bundle; the limit is gateway.maxBodyBytes.',
+  ),
   GATEWAY_BODY_MISSING: row(400, 'required', 'This interaction needs a body.', 'Send a JSON body.'),
-  GATEWAY_CONTENT_TYPE: row(415, 'not-supported', 'The content type is not supported.', 'Send application/fhir+json (or application/x-www-form-urlencoded to _search).'),
-  GATEWAY_NOT_ACCEPTABLE: row(406, 'not-supported', 'Only JSON can be returned.', 'Send "Accept: application/fhir+json".'),
-  GATEWAY_BUSY: row(503, 'throttled', 'The gateway is shutting down or overloaded.', 'Try again in a moment.'),
-  GATEWAY_UPSTREAM_UNAVAILABLE: row(503, 'transient', 'The FHIR server behind the gateway does not answer.', 'Try again in a moment.'),
-  GATEWAY_UPSTREAM_INVALID: row(502, 'exception', 'The FHIR server behind the gateway answered with something that is not FHIR JSON.', 'Nothing of it was passed through. See the gateway log for the correlation id.'),
+  GATEWAY_CONTENT_TYPE: row(
+    415,
+    'not-supported',
+    'The content type is not supported.',
+    'Send application/fhir+json (or application/x-www-form-urlencoded to _search).',
+  ),
+  GATEWAY_NOT_ACCEPTABLE: row(
+    406,
+    'not-supported',
+    'Only JSON can be returned.',
+    'Send "Accept: application/fhir+json".',
+  ),
+  GATEWAY_UPSTREAM_UNAVAILABLE: row(
+    503,
+    'transient',
+    'The FHIR server behind the gateway does not answer.',
+    'Try again in a moment.',
+  ),
+  GATEWAY_UPSTREAM_INVALID: row(
+    502,
+    'exception',
+    'The FHIR server behind the gateway answered with something that is not FHIR JSON.',
+    'Nothing of it was passed through. See the gateway log for the correlation id.',
+  ),
 
-  GATEWAY_UPSTREAM_UNSEALED: row(502, 'security', 'The record behind the gateway holds identifying values that were not sealed here.', 'It was written past the gateway; nothing of it was shown. Write it again through the gateway.'),
+  GATEWAY_UPSTREAM_UNSEALED: row(
+    502,
+    'security',
+    'The record behind the gateway holds identifying values that were not sealed here.',
+    'It was written past the gateway; nothing of it was shown. Write it again through the gateway.',
+  ),
 
   // fhir
   FHIR_TYPE_UNKNOWN: row(404, 'not-supported', 'This is not an R4 resource type.', 'See /fhir/metadata for the types.'),
-  FHIR_INTERACTION_UNSUPPORTED: row(501, 'not-supported', 'This interaction is not supported.', 'See /fhir/metadata for what is.'),
-  FHIR_RESOURCE_INVALID: row(400, 'invalid', 'The body is not a resource of the expected shape.', 'Send an object whose resourceType and id agree with the address.'),
-  FHIR_BUNDLE_INVALID: row(400, 'invalid', 'The bundle cannot be processed.', 'Send type batch or transaction, with a request in each entry.'),
-  FHIR_ID_REFUSED: row(400, 'value', 'The id is not acceptable: ids are not sealed and must not tell who someone is.', 'Use a random id, or let the server assign one.'),
-  FHIR_RESERVED_EXTENSION: row(400, 'value', 'The body uses an extension that is reserved for the gateway.', 'Remove extensions whose url starts with urn:keyward:.'),
-  FHIR_PHI_IN_URL: row(400, 'security', 'A search by identifying values must not stand in a URL.', 'POST the same parameters to [type]/_search as application/x-www-form-urlencoded.'),
-  FHIR_PARAM_UNSUPPORTED: row(400, 'not-supported', 'A search parameter, modifier or prefix is not supported on this type.', 'See /fhir/metadata for the parameters; sealed elements can be searched by equality.'),
+  FHIR_INTERACTION_UNSUPPORTED: row(
+    501,
+    'not-supported',
+    'This interaction is not supported.',
+    'See /fhir/metadata for what is.',
+  ),
+  FHIR_RESOURCE_INVALID: row(
+    400,
+    'invalid',
+    'The body is not a resource of the expected shape.',
+    'Send an object whose resourceType and id agree with the address.',
+  ),
+  FHIR_BUNDLE_INVALID: row(
+    400,
+    'invalid',
+    'The bundle cannot be processed.',
+    'Send type batch or transaction, with a request in each entry.',
+  ),
+  FHIR_ID_REFUSED: row(
+    400,
+    'value',
+    'The id is not acceptable: ids are not sealed and must not tell who someone is.',
+    'Use a random id, or let the server assign one.',
+  ),
+  FHIR_RESERVED_EXTENSION: row(
+    400,
+    'value',
+    'The body uses an extension that is reserved for the gateway.',
+    'Remove extensions whose url starts with urn:keyward:.',
+  ),
+  FHIR_PHI_IN_URL: row(
+    400,
+    'security',
+    'A search by identifying values must not stand in a URL.',
+    'POST the same parameters to [type]/_search as application/x-www-form-urlencoded.',
+  ),
+  FHIR_PARAM_UNSUPPORTED: row(
+    400,
+    'not-supported',
+    'A search parameter, modifier or prefix is not supported on this type.',
+    'See /fhir/metadata for the parameters; sealed elements can be searched by equality.',
+  ),
   FHIR_PARAM_INVALID: row(400, 'invalid', 'A search parameter has a value that cannot be read.', 'Correct the value.'),
-  FHIR_CURSOR_INVALID: row(400, 'invalid', 'This page link is not valid for this caller, or no longer.', 'Run the search again.'),
-  FHIR_SUBJECT_UNKNOWN: row(422, 'not-found', 'The resource refers to a patient that does not exist here.', 'Create the patient first, or put both into one transaction.'),
+  FHIR_CURSOR_INVALID: row(
+    400,
+    'invalid',
+    'This page link is not valid for this caller, or no longer.',
+    'Run the search again.',
+  ),
+  FHIR_SUBJECT_UNKNOWN: row(
+    422,
+    'not-found',
+    'The resource refers to a patient that does not exist here.',
+    'Create the patient first, or put both into one transaction.',
+  ),
   FHIR_NOT_FOUND: row(404, 'not-found', 'No such resource.', 'Check type and id.'),
   FHIR_GONE: row(410, 'deleted', 'The resource was deleted.', 'Its earlier versions can be read through _history.'),
-  FHIR_CONFLICT: row(409, 'conflict', 'The FHIR server refused the write because of a conflict.', 'Read the resource again and repeat the change.'),
-  FHIR_PRECONDITION: row(412, 'conflict', 'The version in If-Match is not the current one, or the condition matches several resources.', 'Read the resource again and repeat the change.'),
-  FHIR_UPSTREAM_REFUSED: row(422, 'processing', 'The FHIR server behind the gateway refused the request.', 'Validate the resource against R4.'),
+  FHIR_CONFLICT: row(
+    409,
+    'conflict',
+    'The FHIR server refused the write because of a conflict.',
+    'Read the resource again and repeat the change.',
+  ),
+  FHIR_PRECONDITION: row(
+    412,
+    'conflict',
+    'The version in If-Match is not the current one, or the condition matches several resources.',
+    'Read the resource again and repeat the change.',
+  ),
+  FHIR_UPSTREAM_REFUSED: row(
+    422,
+    'processing',
+    'The FHIR server behind the gateway refused the request.',
+    'Validate the resource against R4.',
+  ),
 
   // store
-  STORE_NOT_AUTHENTIC: row(500, 'security', 'A stored record does not open.', 'It was altered or moved in the database; nothing of it was shown. Restore it from a backup and review who could write there.'),
-  STORE_CONTENDED: row(503, 'transient', 'Too many writers want the same record at once.', 'Try again in a moment; nothing was written.'),
+  STORE_NOT_AUTHENTIC: row(
+    500,
+    'security',
+    'A stored record does not open.',
+    'It was altered or moved in the database; nothing of it was shown. Restore it from a backup and review who could write there.',
+  ),
+  STORE_CONTENDED: row(
+    503,
+    'transient',
+    'Too many writers want the same record at once.',
+    'Try again in a moment; nothing was written.',
+  ),
 
   // admin
-  ADMIN_NOT_FOUND: row(404, 'not-found', 'There is nothing at this address of the admin API.', 'Probes are /healthz, /readyz and /metrics; the API is below /v1.'),
-  ADMIN_QUERY_INVALID: row(400, 'invalid', 'A parameter of the request is unknown or has a value that cannot be read.', 'Correct the parameters it names.'),
+  ADMIN_NOT_FOUND: row(
+    404,
+    'not-found',
+    'There is nothing at this address of the admin API.',
+    'Probes are /healthz, /readyz and /metrics; the API is below /v1.',
+  ),
+  ADMIN_QUERY_INVALID: row(
+    400,
+    'invalid',
+    'A parameter of the request is unknown or has a value that cannot be read.',
+    'Correct the parameters it names.',
+  ),
 
   // cli
   CLI_USAGE: row(400, 'invalid', 'The command was not understood.', 'Run it with --help.', { exit: 2 }),
-  CLI_NOT_READY: row(503, 'transient', 'Keyward is not running here.', 'Start it with "npm start", or name its data directory with --data-dir.', { exit: 3 }),
-  CLI_NO_DEV_ISSUER: row(403, 'forbidden', 'There is no development issuer here.', 'A real issuer is configured: request a token from it.', { exit: 3 }),
-  CLI_INPUT: row(400, 'invalid', 'A file could not be read as FHIR JSON.', 'Name files or folders that hold FHIR JSON resources or bundles.', { exit: 2 }),
-  CLI_REQUEST_FAILED: row(502, 'processing', 'The gateway refused the request.', 'The lines above name its code and hint.', { exit: 1 }),
-  CLI_NO_PATIENT: row(404, 'not-found', 'There is no patient here yet.', 'Load some with "keyward demo load".', { exit: 1 }),
-  CLI_INTERRUPTED: row(503, 'transient', 'Interrupted before the end.', 'Run the same command again: it goes on where it stopped.', { exit: 130 }),
-  CLI_CHECK_FAILED: row(500, 'processing', 'At least one check failed.', 'Follow the hints of the failed checks above.'),
+  CLI_NOT_READY: row(
+    503,
+    'transient',
+    'Keyward is not running here.',
+    'Start it with "npm start", or name its data directory with --data-dir.',
+    { exit: 3 },
+  ),
+  CLI_NO_DEV_ISSUER: row(
+    403,
+    'forbidden',
+    'There is no development issuer here.',
+    'A real issuer is configured: request a token from it.',
+    { exit: 3 },
+  ),
+  CLI_INPUT: row(
+    400,
+    'invalid',
+    'A file could not be read as FHIR JSON.',
+    'Name files or folders that hold FHIR JSON resources or bundles.',
+    { exit: 2 },
+  ),
+  CLI_REQUEST_FAILED: row(
+    502,
+    'processing',
+    'The gateway refused the request.',
+    'The lines above name its code and hint.',
+    { exit: 1 },
+  ),
+  CLI_NO_PATIENT: row(404, 'not-found', 'There is no patient here yet.', 'Load some with "keyward demo load".', {
+    exit: 1,
+  }),
+  CLI_INTERRUPTED: row(
+    503,
+    'transient',
+    'Interrupted before the end.',
+    'Run the same command again: it goes on where it stopped.',
+    { exit: 130 },
+  ),
+  CLI_CHECK_FAILED: row(
+    500,
+    'processing',
+    'At least one check failed.',
+    'Follow the hints of the failed checks above.',
+  ),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -145,7 +479,10 @@ export class KeywardError extends Error {
   readonly detail: string | undefined;
 
   constructor(code: ErrorCode, options: { detail?: string | undefined; cause?: unknown } = {}) {
-    super(options.detail ? `${code}: ${options.detail}` : code, 'cause' in options ? { cause: options.cause } : undefined);
+    super(
+      options.detail ? `${code}: ${options.detail}` : code,
+      'cause' in options ? { cause: options.cause } : undefined,
+    );
     this.name = 'KeywardError';
     this.code = code;
     this.detail = options.detail;
@@ -167,7 +504,16 @@ export function asKeywardError(thrown: unknown): KeywardError {
 /** RFC 9457 problem document. */
 export function toProblem(error: KeywardError, correlationId: string): Record<string, unknown> {
   const { status, text, hint, retry } = error.row;
-  return { type: 'about:blank', title: text, status, code: error.code, detail: error.detail ?? hint, hint, retry, correlationId };
+  return {
+    type: 'about:blank',
+    title: text,
+    status,
+    code: error.code,
+    detail: error.detail ?? hint,
+    hint,
+    retry,
+    correlationId,
+  };
 }
 
 /** FHIR R4 OperationOutcome with the stable code in `details.coding`. */

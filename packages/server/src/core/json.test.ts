@@ -14,7 +14,8 @@ const code = (input: Uint8Array) => {
 };
 
 test('[E1] a decimal keeps the digits it was sent with', () => {
-  const text = '{"a":1.50,"b":[10.0,1e3,-0,0.1,12345678901234567890,0.00000010,0.0000001,12345678.12345678],"c":"1.50"}';
+  const text =
+    '{"a":1.50,"b":[10.0,1e3,-0,0.1,12345678901234567890,0.00000010,0.0000001,12345678.12345678],"c":"1.50"}';
   assert.equal(JSON.stringify(parseJson(bytes(text))), text);
 });
 

@@ -24,7 +24,18 @@ export interface Log {
   error(event: string, fields?: LogFields): void;
 }
 
-const ALLOWED = ['correlationId', 'code', 'status', 'method', 'route', 'durationMs', 'count', 'pid', 'port', 'process'] as const;
+const ALLOWED = [
+  'correlationId',
+  'code',
+  'status',
+  'method',
+  'route',
+  'durationMs',
+  'count',
+  'pid',
+  'port',
+  'process',
+] as const;
 
 /** `event` is a constant text of ours, e.g. `request served`. */
 export function createLog(processName: string, destination: { write(line: string): void } = process.stdout): Log {
@@ -48,7 +59,11 @@ function describe(thrown: unknown): unknown {
   return {
     type: thrown.name,
     ...(typeof code === 'string' ? { code } : {}),
-    frames: (thrown.stack ?? '').split('\n').filter((text) => /^\s+at /.test(text)).map((text) => text.trim()).slice(0, 8),
+    frames: (thrown.stack ?? '')
+      .split('\n')
+      .filter((text) => /^\s+at /.test(text))
+      .map((text) => text.trim())
+      .slice(0, 8),
     ...(thrown.cause === undefined ? {} : { cause: describe(thrown.cause) }),
   };
 }

@@ -2,7 +2,9 @@
 import { type AuditEvent, type EventClass, type KeywardError, newUuid } from '../core/index.ts';
 import type { Exchange, Finding } from './exchange.ts';
 
-type Details = Partial<Pick<AuditEvent, 'resources' | 'subjects' | 'classes' | 'keyIds' | 'status' | 'code' | 'decision' | 'rule'>>;
+type Details = Partial<
+  Pick<AuditEvent, 'resources' | 'subjects' | 'classes' | 'keyIds' | 'status' | 'code' | 'decision' | 'rule'>
+>;
 
 export function auditEvent(exchange: Exchange, eventClass: EventClass, details: Details): AuditEvent {
   const { gateway, correlationId, principal, route, decision, operations } = exchange;

@@ -16,13 +16,22 @@ export async function replyBatch(exchange: Exchange, runEntry: (entry: Exchange)
   const entries = bundleEntries(exchange.body, 'batch');
   const answers: Json[] = [];
   for (const entry of entries) answers.push(await answerEntry(exchange, entry, runEntry));
-  exchange.reply = { status: 200, headers: {}, body: { resourceType: 'Bundle', type: 'batch-response', entry: answers } };
+  exchange.reply = {
+    status: 200,
+    headers: {},
+    body: { resourceType: 'Bundle', type: 'batch-response', entry: answers },
+  };
 }
 
-async function answerEntry(exchange: Exchange, entry: Json, runEntry: (entry: Exchange) => Promise<void>): Promise<Json> {
+async function answerEntry(
+  exchange: Exchange,
+  entry: Json,
+  runEntry: (entry: Exchange) => Promise<void>,
+): Promise<Json> {
   const child = childExchange(exchange, entry);
   try {
-    if (child.incoming.target === FHIR_ROOT) throw new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'A batch holds no bundles to process.' });
+    if (child.incoming.target === FHIR_ROOT)
+      throw new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'A batch holds no bundles to process.' });
     await runEntry(child);
     const { status, headers, body } = child.reply as NonNullable<Exchange['reply']>;
     const { location, etag } = headers;
@@ -34,7 +43,12 @@ async function answerEntry(exchange: Exchange, entry: Json, runEntry: (entry: Ex
     const error = asKeywardError(thrown);
     if (error.code === 'LEDGER_UNAVAILABLE') throw error;
     await exchange.gateway.audit.record([errorEvent(child, error)]);
-    return { response: { status: String(error.row.status), outcome: toOperationOutcome(error, exchange.correlationId) as Json } };
+    return {
+      response: {
+        status: String(error.row.status),
+        outcome: toOperationOutcome(error, exchange.correlationId) as Json,
+      },
+    };
   }
 }
 
@@ -42,7 +56,12 @@ function childExchange(exchange: Exchange, entry: Json): Exchange {
   const { request, resource } = (entry ?? {}) as { request?: { [name: string]: Json }; resource?: Json };
   const text = (name: string) => (typeof request?.[name] === 'string' ? request[name] : undefined);
   const headers: Record<string, string> = {};
-  for (const [member, header] of [['ifMatch', 'if-match'], ['ifNoneExist', 'if-none-exist'], ['ifNoneMatch', 'if-none-match'], ['ifModifiedSince', 'if-modified-since']] as const) {
+  for (const [member, header] of [
+    ['ifMatch', 'if-match'],
+    ['ifNoneExist', 'if-none-exist'],
+    ['ifNoneMatch', 'if-none-match'],
+    ['ifModifiedSince', 'if-modified-since'],
+  ] as const) {
     const value = text(member);
     if (value !== undefined) headers[header] = value;
   }
@@ -52,7 +71,8 @@ function childExchange(exchange: Exchange, entry: Json): Exchange {
     headers,
     rawHeaders: Object.entries(headers).flat(),
     remoteAddress: exchange.incoming.remoteAddress,
-    readBody: () => Promise.reject(new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'Searches in a batch have no body.' })),
+    readBody: () =>
+      Promise.reject(new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'Searches in a batch have no body.' })),
   };
   return {
     ...exchange,

@@ -1,6 +1,6 @@
 /** Paging cursors: where the upstream's next page is, sealed and bound to the caller, so that a link tells nothing and works for nobody else. */
 import { tokenKeyId } from '@keyward/sdk/seal';
-import { KeywardError } from '../core/index.ts';
+import { asKeywardError, KeywardError } from '../core/index.ts';
 import { type Exchange, known } from './exchange.ts';
 import { keyUse } from './sealing.ts';
 import type { PostFilter } from './search.ts';
@@ -17,9 +17,14 @@ interface CursorContent {
 
 const contextFor = ({ gateway, principal, route }: Exchange) => ({
   tenant: gateway.tenant,
-  scope: JSON.stringify([known(principal, 'principal').issuer, known(principal, 'principal').sub, known(principal, 'principal').role]),
+  scope: JSON.stringify([
+    known(principal, 'principal').issuer,
+    known(principal, 'principal').sub,
+    known(principal, 'principal').role,
+  ]),
   objectType: 'Cursor',
-  objectId: route.id,
+  // A context has no empty members.
+  objectId: route.id === '' ? 'type' : route.id,
   path: `${route.name}/${route.type}`,
   datatype: 'cursor',
   fieldClass: 'cursor',
@@ -28,7 +33,11 @@ const contextFor = ({ gateway, principal, route }: Exchange) => ({
 export async function sealCursor(exchange: Exchange, path: string, filters: readonly PostFilter[]): Promise<string> {
   const { keys, engine, clock } = exchange.gateway;
   const [key] = await keys.protect([{ kind: 'cursor' }], keyUse(exchange));
-  const value = { path, filters: filters.map(({ element, prefix }) => ({ element, prefix })), until: clock.now().getTime() + CURSOR_LIFETIME_MS };
+  const value = {
+    path,
+    filters: filters.map(({ element, prefix }) => ({ element, prefix })),
+    until: clock.now().getTime() + CURSOR_LIFETIME_MS,
+  };
   const [token] = engine.sealMany([{ key: known(key, 'cursor key'), context: contextFor(exchange), value }]);
   return known(token, 'cursor');
 }
@@ -42,7 +51,7 @@ export async function openCursor(exchange: Exchange, token: string): Promise<Cur
     const [value] = engine.openMany([{ key: known(key, 'cursor key'), context: contextFor(exchange), token }]);
     content = value as unknown as CursorContent;
   } catch (cause) {
-    if (cause instanceof KeywardError && cause.row.retry) throw cause;
+    if (asKeywardError(cause).row.retry) throw cause;
     throw new KeywardError('FHIR_CURSOR_INVALID', { cause });
   }
   if (content.until < clock.now().getTime()) throw new KeywardError('FHIR_CURSOR_INVALID');

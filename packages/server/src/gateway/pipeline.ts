@@ -50,10 +50,13 @@ const TABLE: readonly (readonly [step: Step, marks: string])[] = [
 ];
 
 /** The steps of each route, in order. */
-export const PIPELINE: Readonly<Record<RouteName, readonly Step[]>> = compile();
+const PIPELINE: Readonly<Record<RouteName, readonly Step[]>> = compile();
 
 function compile(): Record<RouteName, Step[]> {
-  const steps = Object.fromEntries(ROUTE_NAMES.map((name): [string, Step[]] => [name, []])) as Record<RouteName, Step[]>;
+  const steps = Object.fromEntries(ROUTE_NAMES.map((name): [string, Step[]] => [name, []])) as Record<
+    RouteName,
+    Step[]
+  >;
   for (const [step, marks] of TABLE) {
     const cells = marks.trim().split(/\s+/);
     if (cells.length !== ROUTE_NAMES.length) throw new Error(`pipeline: row ${step.name} has ${cells.length} cells`);

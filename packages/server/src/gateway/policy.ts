@@ -46,7 +46,8 @@ type Rule = z.infer<typeof ruleSchema>;
 /** @throws KeywardError `CONFIG_INVALID`, also for a rule that may write what it cannot see whole. */
 export function loadPolicy(file: string | URL): AccessPolicy {
   const parsed = policySchema.safeParse(parseYaml(readFileSync(file, 'utf8')));
-  if (!parsed.success) throw new KeywardError('CONFIG_INVALID', { detail: 'The access policy is not valid.', cause: parsed.error });
+  if (!parsed.success)
+    throw new KeywardError('CONFIG_INVALID', { detail: 'The access policy is not valid.', cause: parsed.error });
   const { roles, version } = parsed.data;
   for (const { rules } of Object.values(roles)) for (const rule of rules) refusePartialWriter(rule);
   return {
@@ -61,7 +62,12 @@ export function loadPolicy(file: string | URL): AccessPolicy {
       const limited = rule.compartment === 'patient' || grant === 'patient';
       // Without a patient in context a limited rule opens nobody's record, never everybody's.
       if (limited && !principal.patient) throw new KeywardError('ACCESS_SCOPE');
-      return { rule: rule.id, open: classes(rule.open), mask: classes(rule.mask), patient: limited ? principal.patient : undefined };
+      return {
+        rule: rule.id,
+        open: classes(rule.open),
+        mask: classes(rule.mask),
+        patient: limited ? principal.patient : undefined,
+      };
     },
   };
 }
@@ -82,6 +88,8 @@ const classes = (list: Rule['open']): ReadonlySet<FieldClass> =>
 
 function refusePartialWriter({ id, interactions, open }: Rule): void {
   if (interactions.includes('update') && !open.includes('*')) {
-    throw new KeywardError('CONFIG_INVALID', { detail: `Rule ${id} may update but does not open every class, so a write-back could erase data.` });
+    throw new KeywardError('CONFIG_INVALID', {
+      detail: `Rule ${id} may update but does not open every class, so a write-back could erase data.`,
+    });
   }
 }

@@ -25,12 +25,20 @@ export function writeResults(exchange: Exchange): WriteResult[] {
     const { type, id, interaction } = operations[index] as (typeof operations)[number];
     const status = stringOr(response?.['status'], '');
     if (!status.startsWith('2')) throw new KeywardError('FHIR_UPSTREAM_REFUSED');
-    const located = /(?:^|\/)([A-Z][A-Za-z]*)\/([A-Za-z0-9.-]{1,64})(?:\/_history\/([A-Za-z0-9.-]{1,64}))?$/.exec(stringOr(response?.['location'], ''));
+    const located = /(?:^|\/)([A-Z][A-Za-z]*)\/([A-Za-z0-9.-]{1,64})(?:\/_history\/([A-Za-z0-9.-]{1,64}))?$/.exec(
+      stringOr(response?.['location'], ''),
+    );
     const meta = metaOf(resource);
     const assigned = located?.[2] ?? id;
     if (assigned === '' || (located && located[1] !== type)) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
     const version = located?.[3] ?? etagVersion(response?.['etag']) ?? meta.versionId ?? '';
-    return { type, id: assigned, version: interaction === 'delete' ? '' : version, lastModified: meta.lastUpdated ?? optional(response?.['lastModified']), status };
+    return {
+      type,
+      id: assigned,
+      version: interaction === 'delete' ? '' : version,
+      lastModified: meta.lastUpdated ?? optional(response?.['lastModified']),
+      status,
+    };
   });
 }
 
@@ -40,13 +48,15 @@ function singleResult({ operations }: Exchange, status: number, body: Json | und
   const resource = asResource(body);
   const { versionId, lastUpdated } = metaOf(resource);
   const assigned = resource.id;
-  if (resource.resourceType !== type || !assigned || (id !== '' && assigned !== id)) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+  if (resource.resourceType !== type || !assigned || (id !== '' && assigned !== id))
+    throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   return { type, id: assigned, version: versionId ?? '', lastModified: lastUpdated, status: String(status) };
 }
 
 const optional = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined);
 const stringOr = (value: Json | undefined, otherwise: string): string => optional(value) ?? otherwise;
-const etagVersion = (etag: Json | undefined): string | undefined => /^W\/"([A-Za-z0-9.-]{1,64})"$/.exec(stringOr(etag, ''))?.[1];
+const etagVersion = (etag: Json | undefined): string | undefined =>
+  /^W\/"([A-Za-z0-9.-]{1,64})"$/.exec(stringOr(etag, ''))?.[1];
 
 function metaOf(resource: Json | undefined): { versionId: string | undefined; lastUpdated: string | undefined } {
   const meta = (resource as { meta?: { versionId?: Json; lastUpdated?: Json } } | null | undefined)?.meta;

@@ -18,7 +18,11 @@ const V1: Record<string, string> = { read: 'rs', write: 'cud', '*': 'cruds' };
 const GRAMMAR = /^(patient|user|system)\/([A-Z][A-Za-z]+|\*)\.(c?r?u?d?s?|read|write|\*)$/;
 
 /** `user` when a user or system scope permits it, `patient` when only a patient scope does. */
-export function scopeGrant(scopes: readonly string[], interaction: PolicyInteraction, type: string): 'user' | 'patient' | 'none' {
+export function scopeGrant(
+  scopes: readonly string[],
+  interaction: PolicyInteraction,
+  type: string,
+): 'user' | 'patient' | 'none' {
   let grant: 'patient' | 'none' = 'none';
   for (const scope of scopes) {
     const [, level, scopeType, access = ''] = GRAMMAR.exec(scope) ?? [];

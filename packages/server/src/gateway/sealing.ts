@@ -23,7 +23,8 @@ export interface ToSeal {
   readonly scope: string;
 }
 
-const protectSpec = (scope: string): KeySpec => (scope === TENANT_SCOPE ? { kind: 'tenant' } : { kind: 'subject', subject: scope });
+const protectSpec = (scope: string): KeySpec =>
+  scope === TENANT_SCOPE ? { kind: 'tenant' } : { kind: 'subject', subject: scope };
 
 /** Why keys are used, as the custodian records it. */
 export const keyUse = ({ principal, correlationId }: Exchange): KeyUse => ({
@@ -32,7 +33,12 @@ export const keyUse = ({ principal, correlationId }: Exchange): KeyUse => ({
   ...(principal ? { actor: principal.sub } : {}),
 });
 
-function contextOf(tenant: string, type: string, root: RootSeal, site: { path: string; datatype: string; fieldClass: FieldClass }): FieldContext {
+function contextOf(
+  tenant: string,
+  type: string,
+  root: RootSeal,
+  site: { path: string; datatype: string; fieldClass: FieldClass },
+): FieldContext {
   const { path, datatype, fieldClass } = site;
   return { tenant, scope: root.scope, objectType: type, objectId: root.objectId, path, datatype, fieldClass };
 }
@@ -48,12 +54,15 @@ export async function sealResources(exchange: Exchange, items: readonly ToSeal[]
       const { resource, scope } = items[index] as ToSeal;
       const root = roots[index] as RootSeal;
       const key = keyOf(protectSpec(scope));
-      return plan.sites.map((site) => ({ key, context: contextOf(tenant, resource.resourceType, root, site), value: site.value }));
+      return plan.sites.map((site) => ({
+        key,
+        context: contextOf(tenant, resource.resourceType, root, site),
+        value: site.value,
+      }));
     }),
   );
   let next = 0;
   return plans.map((plan, index) => {
-    if (plan.sites.length === 0) return (items[index] as ToSeal).resource;
     const sealed = plan.sites.map(({ terms }) => ({
       token: tokens[next++] as string,
       indexes: terms.map((term) => indexOf(keyOf({ kind: 'index', indexClass: term.indexClass }), term) ?? ''),
@@ -62,7 +71,11 @@ export async function sealResources(exchange: Exchange, items: readonly ToSeal[]
   });
 }
 
-async function keysToProtect(exchange: Exchange, items: readonly ToSeal[], plans: readonly SealPlan[]): Promise<(spec: KeySpec) => DataKey> {
+async function keysToProtect(
+  exchange: Exchange,
+  items: readonly ToSeal[],
+  plans: readonly SealPlan[],
+): Promise<(spec: KeySpec) => DataKey> {
   const specs = new Map<string, KeySpec>();
   const add = (spec: KeySpec) => specs.set(JSON.stringify(spec), spec);
   plans.forEach((plan, index) => {
@@ -88,7 +101,10 @@ function indexOf(key: DataKey, { indexClass, system, text }: IndexTerm): string 
 export async function blindTerms(exchange: Exchange, terms: readonly IndexTerm[]): Promise<(string | undefined)[]> {
   const classes = [...new Set(terms.map(({ indexClass }) => indexClass))];
   if (classes.length === 0) return [];
-  const keys = await exchange.gateway.keys.protect(classes.map((indexClass) => ({ kind: 'index', indexClass })), keyUse(exchange));
+  const keys = await exchange.gateway.keys.protect(
+    classes.map((indexClass) => ({ kind: 'index', indexClass })),
+    keyUse(exchange),
+  );
   return terms.map((term) => indexOf(keys[classes.indexOf(term.indexClass)] as DataKey, term));
 }
 
@@ -111,12 +127,18 @@ interface Prepared {
 export function prepareOpening(exchange: Exchange, findings: readonly Finding[]): Opening {
   const prepared = findings.map(prepare);
   const needed = prepared.flatMap(({ finding, plan, wanted }) =>
-    plan.sites.flatMap((site, index) => (wanted[index] === 'withhold' ? [] : [{ finding, plan, site, keyId: keyIdOf(site.token) }])),
+    plan.sites.flatMap((site, index) =>
+      wanted[index] === 'withhold' ? [] : [{ finding, plan, site, keyId: keyIdOf(site.token) }],
+    ),
   );
   const keyIds = [...new Set(needed.map(({ keyId }) => keyId))];
   return {
     keyIds,
-    scopes: [...new Set(prepared.flatMap(({ plan }) => (plan.root && plan.root.scope !== TENANT_SCOPE ? [plan.root.scope] : [])))],
+    scopes: [
+      ...new Set(
+        prepared.flatMap(({ plan }) => (plan.root && plan.root.scope !== TENANT_SCOPE ? [plan.root.scope] : [])),
+      ),
+    ],
     classes: [...new Set(needed.map(({ site }) => site.fieldClass))],
     async open() {
       const { keys, engine, tenant } = exchange.gateway;
@@ -147,7 +169,9 @@ function prepare(finding: Finding): Prepared {
   // Plaintext where a sealed value must be was not written through this gateway: it is not shown as if it were.
   if (holdsUnsealed(finding.resource)) throw new KeywardError('GATEWAY_UPSTREAM_UNSEALED');
   const { open, mask } = finding.decision;
-  const wanted = plan.sites.map(({ fieldClass }) => (open.has(fieldClass) ? 'open' : mask.has(fieldClass) ? 'mask' : 'withhold'));
+  const wanted = plan.sites.map(({ fieldClass }) =>
+    open.has(fieldClass) ? 'open' : mask.has(fieldClass) ? 'mask' : 'withhold',
+  );
   return { finding, plan, wanted };
 }
 

@@ -14,7 +14,12 @@ export interface PostFilter {
 /** One OR-list of terms whose blind indexes replace the value of an upstream parameter. */
 export interface BlindParameter {
   readonly name: string;
-  readonly terms: readonly { readonly indexClass: IndexClass; readonly system: string; readonly text: string; readonly tokenSystem: string | undefined }[];
+  readonly terms: readonly {
+    readonly indexClass: IndexClass;
+    readonly system: string;
+    readonly text: string;
+    readonly tokenSystem: string | undefined;
+  }[];
 }
 
 export interface SearchPlan {
@@ -77,7 +82,14 @@ export function planSearch(type: string, parameters: URLSearchParams, inUrl: boo
   return { ...draft, cursor: undefined };
 }
 
-function planParameter(draft: Draft, type: string, name: string, value: string, inUrl: boolean, decision: Decision): void {
+function planParameter(
+  draft: Draft,
+  type: string,
+  name: string,
+  value: string,
+  inUrl: boolean,
+  decision: Decision,
+): void {
   const isValid = Object.hasOwn(RESULT_PARAMETERS, name) ? RESULT_PARAMETERS[name] : undefined;
   if (isValid) {
     if (!isValid(value)) throw new KeywardError('FHIR_PARAM_INVALID', { detail: `Parameter ${name}.` });
@@ -110,23 +122,27 @@ function clearValue(code: string, modifier: string | undefined, value: string): 
 }
 
 function missingValue(value: string): string {
-  if (value !== 'true' && value !== 'false') throw new KeywardError('FHIR_PARAM_INVALID', { detail: 'Modifier :missing.' });
+  if (value !== 'true' && value !== 'false')
+    throw new KeywardError('FHIR_PARAM_INVALID', { detail: 'Modifier :missing.' });
   return value;
 }
 
 function assertSortable(type: string, value: string): void {
   for (const key of value.split(',')) {
-    if (searchTarget(type, key.replace(/^-/, ''))?.kind !== 'clear') throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'Parameter _sort.' });
+    if (searchTarget(type, key.replace(/^-/, ''))?.kind !== 'clear')
+      throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'Parameter _sort.' });
   }
 }
 
 /** Whoever may not open a class may not search by it either: the hits would tell (hapi-fhir #6065). */
 function assertSearchable(decision: Decision, indexClasses: readonly IndexClass[]): void {
-  if (indexClasses.some((indexClass) => !decision.open.has(CLASS_OF_INDEX[indexClass]))) throw new KeywardError('ACCESS_DENIED');
+  if (indexClasses.some((indexClass) => !decision.open.has(CLASS_OF_INDEX[indexClass])))
+    throw new KeywardError('ACCESS_DENIED');
 }
 
 /** FHIR R4 §3.1.1.4.19: a comma separates alternatives, a backslash escapes `, | $ \`. */
-const splitUnescaped = (text: string, separator: string): string[] => text.split(new RegExp(`(?<=(?<!\\\\)(?:\\\\\\\\)*)\\${separator}`));
+const splitUnescaped = (text: string, separator: string): string[] =>
+  text.split(new RegExp(`(?<=(?<!\\\\)(?:\\\\\\\\)*)\\${separator}`));
 const unescape = (text: string): string => text.replace(/\\([,|$\\])/g, '$1');
 
 function blindParameter(name: string, value: string, classes: readonly IndexClass[], token: boolean): BlindParameter {
@@ -142,7 +158,10 @@ function blindParameter(name: string, value: string, classes: readonly IndexClas
 }
 
 /** Only identifiers have systems in their index; of a telecom the system is in the index class. */
-function termSystem(indexClass: IndexClass, system: string | undefined): { system: string; tokenSystem: string | undefined } {
+function termSystem(
+  indexClass: IndexClass,
+  system: string | undefined,
+): { system: string; tokenSystem: string | undefined } {
   if (indexClass !== 'identifier') return { system: '', tokenSystem: undefined };
   return system === undefined ? { system: '', tokenSystem: INDEX_SYSTEM } : { system, tokenSystem: system };
 }
@@ -153,7 +172,9 @@ function planBucket(draft: Draft, code: string, value: string, decision: Decisio
   const [, year, rest] = date ?? [];
   const element = BUCKET_ELEMENT[code];
   if (year === undefined || element === undefined) {
-    throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: `Parameter ${code} takes one date or year, without prefix or list.` });
+    throw new KeywardError('FHIR_PARAM_UNSUPPORTED', {
+      detail: `Parameter ${code} takes one date or year, without prefix or list.`,
+    });
   }
   draft.clear.push([code, year]);
   if (rest) draft.filters.push({ element, prefix: year + rest });

@@ -1,30 +1,25 @@
 /** The gateway's HTTPS server: TLS 1.3 only, one exchange per request, every refusal recorded before it is told. */
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asKeywardError, KeywardError, newUuid, toOperationOutcome, toProblem } from '../core/index.ts';
+import {
+  asKeywardError,
+  KeywardError,
+  newUuid,
+  RESPONSE_HEADERS,
+  TLS_POLICY,
+  toOperationOutcome,
+  toProblem,
+} from '../core/index.ts';
 import { errorEvent } from './audit.ts';
 import type { Exchange, Gateway, Incoming } from './exchange.ts';
 import { runPipeline } from './pipeline.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
-
-/** TLS as promised in T1 and T2; Node's TLS 1.3 with these names only. */
-const TLS = {
-  minVersion: 'TLSv1.3',
-  ciphers: 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
-  ecdhCurve: 'X25519MLKEM768:X25519:P-256:P-384',
-} as const;
 
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
   headersTimeout: 15_000,
   requestTimeout: 60_000,
   keepAliveTimeout: 65_000,
-} as const;
-
-const COMMON_HEADERS = {
-  'strict-transport-security': 'max-age=31536000; includeSubDomains',
-  'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
 } as const;
 
 export interface GatewayServerOptions {
@@ -41,14 +36,20 @@ export interface GatewayServer {
 }
 
 export function createGatewayServer({ gateway, tls, ready }: GatewayServerOptions): GatewayServer {
-  const server = createServer({ ...TLS, ...LIMITS, cert: tls.certificate, key: tls.privateKey }, (request, response) => {
-    const path = (request.url ?? '').split('?')[0] ?? '';
-    const served = path === FHIR_PREFIX || path.startsWith(`${FHIR_PREFIX}/`) ? serveFhir(gateway, request, response) : serveOther(path, ready, request, response);
-    served.catch((error: unknown) => {
-      gateway.log.error('request failed outside the pipeline', { error });
-      response.destroy();
-    });
-  });
+  const server = createServer(
+    { ...TLS_POLICY, ...LIMITS, cert: tls.certificate, key: tls.privateKey },
+    (request, response) => {
+      const path = (request.url ?? '').split('?')[0] ?? '';
+      const served =
+        path === FHIR_PREFIX || path.startsWith(`${FHIR_PREFIX}/`)
+          ? serveFhir(gateway, request, response)
+          : serveOther(path, ready, request, response);
+      served.catch((error: unknown) => {
+        gateway.log.error('request failed outside the pipeline', { error });
+        response.destroy();
+      });
+    },
+  );
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
   });
@@ -66,12 +67,24 @@ async function serveFhir(gateway: Gateway, request: IncomingMessage, response: S
   } catch (thrown) {
     const error = await recorded(exchange, asKeywardError(thrown));
     code = error.code;
-    const headers = error.row.status === 401 ? { 'www-authenticate': `Bearer error="${error.code === 'IDENTITY_TOKEN_MISSING' ? 'invalid_request' : 'invalid_token'}"` } : {};
+    const headers =
+      error.row.status === 401
+        ? {
+            'www-authenticate': `Bearer error="${error.code === 'IDENTITY_TOKEN_MISSING' ? 'invalid_request' : 'invalid_token'}"`,
+          }
+        : {};
     // What is left of an unread body is not waited for.
     if (!request.complete) response.setHeader('connection', 'close');
-    send(response, error.row.status, { ...headers, ...(error.row.retry ? { 'retry-after': '1' } : {}) }, JSON.stringify(toOperationOutcome(error, exchange.correlationId)), exchange.correlationId);
+    send(
+      response,
+      error.row.status,
+      { ...headers, ...(error.row.retry ? { 'retry-after': '1' } : {}) },
+      JSON.stringify(toOperationOutcome(error, exchange.correlationId)),
+      exchange.correlationId,
+    );
     if (!request.complete) request.resume();
-    if (error.row.status >= 500) gateway.log.error('request failed', { correlationId: exchange.correlationId, code, error });
+    if (error.row.status >= 500)
+      gateway.log.error('request failed', { correlationId: exchange.correlationId, code, error });
   }
   gateway.log.info('request', {
     correlationId: exchange.correlationId,
@@ -93,7 +106,11 @@ async function recorded(exchange: Exchange, error: KeywardError): Promise<Keywar
     await exchange.gateway.audit.record([errorEvent(exchange, error)]);
     return error;
   } catch (cause) {
-    exchange.gateway.log.error('refusal not recorded', { correlationId: exchange.correlationId, code: error.code, error: cause });
+    exchange.gateway.log.error('refusal not recorded', {
+      correlationId: exchange.correlationId,
+      code: error.code,
+      error: cause,
+    });
     return new KeywardError('LEDGER_UNAVAILABLE', { cause: error });
   }
 }
@@ -139,21 +156,36 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buf
   return Buffer.concat(chunks, bytes);
 }
 
-function send(response: ServerResponse, status: number, headers: Readonly<Record<string, string>>, body: string | undefined, correlationId: string): void {
-  const content = body === undefined ? {} : { 'content-type': 'application/fhir+json; charset=utf-8', 'content-length': String(Buffer.byteLength(body)) };
-  response.writeHead(status, { ...COMMON_HEADERS, 'x-correlation-id': correlationId, ...headers, ...content });
+function send(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | undefined,
+  correlationId: string,
+): void {
+  const content =
+    body === undefined
+      ? {}
+      : { 'content-type': 'application/fhir+json; charset=utf-8', 'content-length': String(Buffer.byteLength(body)) };
+  response.writeHead(status, { ...RESPONSE_HEADERS, 'x-correlation-id': correlationId, ...headers, ...content });
   response.end(body);
 }
 
 /** Health for whoever runs this: nothing about patients, so no token. */
-async function serveOther(path: string, ready: GatewayServerOptions['ready'], request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serveOther(
+  path: string,
+  ready: GatewayServerOptions['ready'],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   request.resume();
   const json = (status: number, body: object, type = 'application/json') => {
-    response.writeHead(status, { ...COMMON_HEADERS, 'content-type': type });
+    response.writeHead(status, { ...RESPONSE_HEADERS, 'content-type': type });
     response.end(JSON.stringify(body));
   };
   if (path === '/healthz') return json(200, { status: 'ok' });
-  if (path !== '/readyz') return json(404, toProblem(new KeywardError('GATEWAY_NOT_FOUND'), newUuid()), 'application/problem+json');
+  if (path !== '/readyz')
+    return json(404, toProblem(new KeywardError('GATEWAY_NOT_FOUND'), newUuid()), 'application/problem+json');
   const parts = await ready();
   const all = Object.values(parts).every(Boolean);
   json(all ? 200 : 503, { status: all ? 'ready' : 'not ready', parts });
@@ -161,7 +193,13 @@ async function serveOther(path: string, ready: GatewayServerOptions['ready'], re
 
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'EADDRINUSE' ? new KeywardError('UP_PORT_TAKEN', { detail: `Port ${port}.`, cause: error }) : error));
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new KeywardError('UP_PORT_TAKEN', { detail: `Port ${port}.`, cause: error })
+          : error,
+      ),
+    );
     server.listen(port, host, resolve);
   });
 }

@@ -42,7 +42,8 @@ async function readPatient(upstream: Upstream, id: string): Promise<FhirResource
   try {
     return (await upstream.request({ method: 'GET', path: `/Patient/${id}` })).body as FhirResource | undefined;
   } catch (error) {
-    if (error instanceof KeywardError && (error.code === 'FHIR_NOT_FOUND' || error.code === 'FHIR_GONE')) return undefined;
+    if (error instanceof KeywardError && (error.code === 'FHIR_NOT_FOUND' || error.code === 'FHIR_GONE'))
+      return undefined;
     throw error;
   }
 }
@@ -53,7 +54,11 @@ async function readPatient(upstream: Upstream, id: string): Promise<FhirResource
  * @param minted scopes of Patients written by the same request, by `urn:uuid:…` and by `Patient/id`
  * @throws KeywardError `FHIR_SUBJECT_UNKNOWN` when it names a Patient of ours that does not exist
  */
-export async function scopeFor(resource: FhirResource, minted: ReadonlyMap<string, string>, subjects: SubjectScopes): Promise<string> {
+export async function scopeFor(
+  resource: FhirResource,
+  minted: ReadonlyMap<string, string>,
+  subjects: SubjectScopes,
+): Promise<string> {
   if (resource.resourceType === 'Patient') return minted.get(`Patient/${resource.id ?? ''}`) ?? newUuid();
   const patients = new Set(compartmentPatients(resource));
   const [only] = patients;

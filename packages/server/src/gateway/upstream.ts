@@ -82,7 +82,10 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 }
 
 /** A read is repeated once when a kept-alive connection turns out to be dead (the upstream restarted). */
-async function withOneRetry(request: UpstreamRequest, send: (request: UpstreamRequest) => Promise<UpstreamAnswer>): Promise<UpstreamAnswer> {
+async function withOneRetry(
+  request: UpstreamRequest,
+  send: (request: UpstreamRequest) => Promise<UpstreamAnswer>,
+): Promise<UpstreamAnswer> {
   try {
     return await send(request);
   } catch (error) {

@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { base64url, SignJWT } from 'jose';
 import { type Clock, dataPaths, KeywardError } from '../core/index.ts';
-import { createDevelopmentKey, createTokenVerifier, developmentPublicKey, mintDevelopmentToken, removeDevelopmentKey } from './index.ts';
+import {
+  createDevelopmentKey,
+  createTokenVerifier,
+  developmentPublicKey,
+  mintDevelopmentToken,
+  removeDevelopmentKey,
+} from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'keyward-identity-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -16,9 +22,23 @@ createDevelopmentKey(paths);
 const START = Date.parse('2026-01-01T00:00:00Z');
 let now = START;
 const clock: Clock = { now: () => new Date(now) };
-const verifier = createTokenVerifier({ audience: 'keyward', issuers: [], developmentKey: developmentPublicKey(paths), clock });
-const request = { role: 'clinician', sub: 'c-1', audience: 'keyward', scope: 'user/*.cruds', purpose: 'TREAT', mfa: true, ttlSeconds: 300 };
-const mint = (change: Partial<typeof request & { patient: string }> = {}) => mintDevelopmentToken(paths, { ...request, ...change }, clock);
+const verifier = createTokenVerifier({
+  audience: 'keyward',
+  issuers: [],
+  developmentKey: developmentPublicKey(paths),
+  clock,
+});
+const request = {
+  role: 'clinician',
+  sub: 'c-1',
+  audience: 'keyward',
+  scope: 'user/*.cruds',
+  purpose: 'TREAT',
+  mfa: true,
+  ttlSeconds: 300,
+};
+const mint = (change: Partial<typeof request & { patient: string }> = {}) =>
+  mintDevelopmentToken(paths, { ...request, ...change }, clock);
 
 async function outcome(authorization: string | undefined, address = '127.0.0.1'): Promise<string> {
   try {
@@ -69,9 +89,16 @@ test('[A1] missing, malformed, unsigned, re-signed and misdirected tokens are re
   const good = await mint();
   const [header = '', payload = '', signature = ''] = good.split('.');
   const encode = (value: object) => base64url.encode(JSON.stringify(value));
-  const claims = { iss: 'urn:keyward:development-issuer', aud: 'keyward', sub: 'x', role: 'clinician', exp: START / 1000 + 300 };
+  const claims = {
+    iss: 'urn:keyward:development-issuer',
+    aud: 'keyward',
+    sub: 'x',
+    role: 'clinician',
+    exp: START / 1000 + 300,
+  };
   const foreign = generateKeyPairSync('ed25519').privateKey;
-  const sign = (change: object, alg = 'EdDSA', key: Parameters<SignJWT['sign']>[0] = foreign) => new SignJWT({ ...claims, ...change }).setProtectedHeader({ alg }).sign(key);
+  const sign = (change: object, alg = 'EdDSA', key: Parameters<SignJWT['sign']>[0] = foreign) =>
+    new SignJWT({ ...claims, ...change }).setProtectedHeader({ alg }).sign(key);
   assert.equal(await outcome(undefined), 'IDENTITY_TOKEN_MISSING');
   const bad: Record<string, string> = {
     empty: '',
@@ -88,14 +115,28 @@ test('[A1] missing, malformed, unsigned, re-signed and misdirected tokens are re
     'no role': `Bearer ${await mint({ role: '' })}`,
     'too long': `Bearer ${'a'.repeat(9000)}`,
   };
-  for (const [what, authorization] of Object.entries(bad)) assert.equal(await outcome(authorization), 'IDENTITY_TOKEN_INVALID', what);
+  for (const [what, authorization] of Object.entries(bad))
+    assert.equal(await outcome(authorization), 'IDENTITY_TOKEN_INVALID', what);
 });
 
 test('[A1] the development issuer is never trusted when a real issuer is configured, and its key can be removed', async () => {
   now = START;
   const authorization = `Bearer ${await mint()}`;
-  const issuers = [{ issuer: 'https://id.example.org', jwksUrl: 'https://id.example.org/keys', algorithms: ['ES256' as const], roleClaim: 'role', purposeClaim: 'purpose' }];
-  const strict = createTokenVerifier({ audience: 'keyward', issuers, developmentKey: developmentPublicKey(paths), clock });
+  const issuers = [
+    {
+      issuer: 'https://id.example.org',
+      jwksUrl: 'https://id.example.org/keys',
+      algorithms: ['ES256' as const],
+      roleClaim: 'role',
+      purposeClaim: 'purpose',
+    },
+  ];
+  const strict = createTokenVerifier({
+    audience: 'keyward',
+    issuers,
+    developmentKey: developmentPublicKey(paths),
+    clock,
+  });
   await assert.rejects(strict.verify(authorization, '127.0.0.1'), { code: 'IDENTITY_TOKEN_INVALID' });
   removeDevelopmentKey(paths);
   await assert.rejects(mint(), { code: 'CLI_NO_DEV_ISSUER' });

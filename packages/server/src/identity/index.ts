@@ -1,3 +1,9 @@
-export { createDevelopmentKey, developmentPublicKey, type MintRequest, mintDevelopmentToken, removeDevelopmentKey } from './development-issuer.ts';
+export {
+  createDevelopmentKey,
+  developmentPublicKey,
+  type MintRequest,
+  mintDevelopmentToken,
+  removeDevelopmentKey,
+} from './development-issuer.ts';
 export type { Principal } from './principal.ts';
 export { createTokenVerifier, type TokenVerifier } from './verifier.ts';

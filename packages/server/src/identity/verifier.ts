@@ -62,7 +62,13 @@ export function createTokenVerifier(options: VerifierOptions): TokenVerifier {
 function trustedIssuers({ issuers, developmentKey }: VerifierOptions): Map<string, TrustedIssuer> {
   const trusted = new Map<string, TrustedIssuer>();
   for (const { issuer, jwksUrl, algorithms, roleClaim, purposeClaim } of issuers) {
-    trusted.set(issuer, { algorithms, key: createRemoteJWKSet(new URL(jwksUrl)), roleClaim, purposeClaim, loopbackOnly: false });
+    trusted.set(issuer, {
+      algorithms,
+      key: createRemoteJWKSet(new URL(jwksUrl)),
+      roleClaim,
+      purposeClaim,
+      loopbackOnly: false,
+    });
   }
   if (developmentKey && trusted.size === 0) {
     trusted.set(DEVELOPMENT_ISSUER, {
@@ -118,7 +124,7 @@ function codeOf(cause: unknown): 'IDENTITY_TOKEN_EXPIRED' | 'IDENTITY_TOKEN_INVA
 }
 
 /** 127.0.0.0/8 and ::1 (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3), also as IPv4-mapped IPv6. */
-export function isLoopback(address: string): boolean {
+function isLoopback(address: string): boolean {
   const plain = address.startsWith('::ffff:') ? address.slice(7) : address;
   return (isIP(plain) === 4 && plain.startsWith('127.')) || plain === '::1';
 }

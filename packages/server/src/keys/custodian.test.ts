@@ -72,10 +72,10 @@ test('[E2] hundreds of specs are served in order, repeated ones alike', async (c
   const keys = await custodian.protect('gateway', [...specs, specs[0]!], TEST_USE);
   assert.equal(keys[600]!.id, keys[0]!.id);
   assert.equal(new Set(keys.map(({ id }) => id)).size, 600);
-  const again = await custodian.process('gateway', keys.map(({ id }) => id).reverse(), TEST_USE);
+  const again = await custodian.process('gateway', keys.map(({ id }) => id).toReversed(), TEST_USE);
   assert.deepEqual(
     again.map(({ id }) => id),
-    keys.map(({ id }) => id).reverse(),
+    keys.map(({ id }) => id).toReversed(),
   );
 });
 
@@ -90,6 +90,28 @@ test('[E2] fifty callers that ask for the same new keys at once, in any order, g
     }),
   );
   assert.equal(new Set(answers.flat().map(({ id }) => id)).size, 5);
+});
+
+test('[E2] keys are made in one order, whatever the order of the request, so that two callers never deadlock', async (context) => {
+  const { custodian, tenant } = await start(context);
+  const [low, high] = [newUuid(), newUuid()].sort() as [string, string];
+  const other = await database.pool.connect();
+  context.after(() => other.release(true));
+  const make = (scope: string) =>
+    other.query(
+      `INSERT INTO data_key (id, tenant, kind, scope, kek_version, state, wrapped, created_at)
+       VALUES (decode(md5($2), 'hex'), $1, 'subject', $2, 1, 'active', '', now())`,
+      [tenant, scope],
+    );
+  await other.query('BEGIN');
+  await make(low);
+  const pending = custodian.protect('gateway', [subject(high), subject(low)], TEST_USE);
+  pending.catch(() => undefined);
+  const waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO data_key%'";
+  while ((await database.pool.query(waits)).rowCount === 0);
+  await make(high);
+  await other.query('ROLLBACK');
+  assert.equal((await pending).length, 2);
 });
 
 test('[E2] the database never holds the bytes of a key', async (context) => {
@@ -240,11 +262,9 @@ test('[K6] no record, no key: while the ledger fails nothing leaves, and then it
 });
 
 test('[K6] a key waits until its record is durable', async (context) => {
-  const { restart } = await start(context);
-  const durable = Promise.withResolvers<void>();
-  const called = Promise.withResolvers<void>();
-  const slow: AuditSink = { record: () => (called.resolve(), durable.promise) };
-  const custodian = await restart({ audit: slow });
+  const { custodian, ledger } = await start(context);
+  const [durable, called] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  ledger.before = () => (called.resolve(), durable.promise);
   let left = false;
   const pending = custodian.protect('gateway', [SPECS.tenant], TEST_USE).finally(() => (left = true));
   await called.promise;

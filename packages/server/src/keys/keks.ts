@@ -14,7 +14,7 @@ export interface KeksOptions {
   readonly clock: Clock;
 }
 
-export interface Kek {
+interface Kek {
   readonly version: number;
   readonly key: DataKey;
 }

@@ -21,7 +21,7 @@ export const LIFECYCLE = {
   destroyed: { protect: 'no', process: 'no', next: [] },
 } as const satisfies Record<string, StateRow>;
 
-export type KeyState = keyof typeof LIFECYCLE;
+type KeyState = keyof typeof LIFECYCLE;
 
 /** A state that is not in the table, as a damaged row may hold, permits nothing. */
 export function permits(state: string, operation: KeyOperation): boolean {

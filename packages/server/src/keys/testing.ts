@@ -39,6 +39,8 @@ export async function startKeyDatabase(): Promise<KeyDatabase> {
 export interface MemoryLedger extends AuditSink {
   readonly events: AuditEvent[];
   down: boolean;
+  /** What a call waits for before it keeps its events. */
+  before: () => Promise<void>;
 }
 
 export function createMemoryLedger(): MemoryLedger {
@@ -46,7 +48,9 @@ export function createMemoryLedger(): MemoryLedger {
   const ledger: MemoryLedger = {
     events,
     down: false,
+    before: async () => undefined,
     async record(more) {
+      await ledger.before();
       if (ledger.down) throw new KeywardError('LEDGER_UNAVAILABLE');
       for (const event of more) if (!events.some(({ id }) => id === event.id)) events.push(event);
     },
@@ -73,7 +77,7 @@ export interface TestCustodian {
   readonly rootFile: string;
   readonly logLines: string[];
   /** The same custodian after a restart of its process, with what is given changed. */
-  restart(changes?: Partial<CustodianOptions>): Promise<Custodian>;
+  readonly restart: (changes?: Partial<CustodianOptions>) => Promise<Custodian>;
 }
 
 /** A custodian with a tenant and a root key of its own. */

@@ -2,6 +2,7 @@
 import { CLEAR_ELEMENTS, CLEAR_TYPES } from './clear.ts';
 import type { Json } from '@keyward/sdk/seal';
 import type { JsonObject } from './marks.ts';
+import type { Element } from './structure.ts';
 import type { FieldClass, IndexClass } from './types.ts';
 
 /** How a value is kept upstream; what each of them writes and reads is in treatments.ts. */
@@ -36,7 +37,7 @@ const omit = (fieldClass: FieldClass): Rule => ({ treatment: 'omit', fieldClass 
 const base64 = (fieldClass: FieldClass): Rule => ({ treatment: 'base64', fieldClass });
 
 /** Keys are `type.element`; a backbone type is its path. What is not here follows its datatype (`defaultRule`). */
-const RULES: Readonly<Record<string, Rule>> = {
+export const RULES: Readonly<Record<string, Rule>> = {
   // datatypes
   'HumanName.family': index('family', 'name'),
   'HumanName.given': index('given', 'name'),
@@ -129,7 +130,7 @@ export interface Context {
 type Change = Partial<Pick<Context, 'fieldClass' | 'datesAreBirth' | 'everything'>>;
 
 /** By datatype entered, or by `type.element`. */
-const CONTEXTS: Readonly<Record<string, Change>> = {
+export const CONTEXTS: Readonly<Record<string, Change>> = {
   HumanName: { fieldClass: 'name' },
   Identifier: { fieldClass: 'identifier' },
   ContactPoint: { fieldClass: 'contact' },
@@ -162,9 +163,10 @@ export function contextOfResource(outer: Context | undefined, resourceType: stri
   };
 }
 
-/** Context of what is inside an element of a complex type, or beside a primitive (`_birthDate`). */
-export function contextInside(outer: Context, owner: string, element: string, type: string, part: JsonObject): Context {
-  const inside = { ...outer, ...CONTEXTS[type], ...CONTEXTS[`${owner}.${element}`] };
+/** Context of what is inside an element: its parts, or what stands beside a primitive (`_birthDate`). */
+export function contextInside(outer: Context, { key, type }: Element, part: JsonObject): Context {
+  const change = CONTEXTS[key] ?? CONTEXTS[type];
+  const inside = change ? { ...outer, ...change } : outer;
   return type === 'Extension' ? contextOfExtension(inside, part['url']) : inside;
 }
 
@@ -179,28 +181,22 @@ function contextOfExtension(outer: Context, url: Json | undefined): Context {
   };
 }
 
-/** An element of a primitive type: where it is, and what stands beside it. */
+/** An element of a primitive type: what it is, where it stands, and what stands beside it. */
 export interface Spot {
-  readonly owner: string;
-  readonly element: string;
-  readonly datatype: string;
+  readonly element: Element;
   readonly context: Context;
   readonly siblings: JsonObject;
 }
 
 /** The rule for an element; undefined where it stays clear. */
-export function ruleOf({ owner, element, datatype, context, siblings }: Spot): Rule | undefined {
-  if (!context.sealed || isFrame(element, owner)) return undefined;
-  const key = `${owner}.${element}`;
+export function ruleOf({ element, context, siblings }: Spot): Rule | undefined {
+  const { key, name, type } = element;
+  if (!context.sealed || name === 'id' || key === 'Extension.url') return undefined;
   if (key === 'ContactPoint.value') return contactRule(siblings) ?? RULES[key];
   if (RULES[key]) return RULES[key];
   if (CLEAR_ELEMENTS.has(key) && !context.everything) return undefined;
-  return defaultRule(datatype, context);
+  return defaultRule(type, context);
 }
-
-/** What holds an element together: without these it is not FHIR any more. */
-const isFrame = (element: string, owner: string): boolean =>
-  element === 'id' || (owner === 'Extension' && element === 'url');
 
 function contactRule(siblings: JsonObject): Rule | undefined {
   const system = siblings['system'];

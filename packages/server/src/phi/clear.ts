@@ -75,6 +75,9 @@ export const CLEAR_ELEMENTS: ReadonlySet<string> = new Set([
   // terms of a code system
   'Coding.version',
   'Coding.display',
+  // areas of many people, and what a search by area needs
+  'Address.state',
+  'Address.country',
   // units and samples of measurements
   'Quantity.unit',
   'Age.unit',

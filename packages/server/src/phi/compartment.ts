@@ -16,14 +16,7 @@ const trails = new Map<string, readonly Trail[]>();
 export function compartmentPatients(resource: FhirResource): string[] {
   if (resource.resourceType === 'Patient') return [];
   const found = trailsFor(resource.resourceType).flatMap((trail) => valuesAt(resource, trail));
-  return [
-    ...new Set(
-      found
-        .filter(isObject)
-        .filter(({ type }) => type === undefined || isPatientType(type))
-        .flatMap(patientReference),
-    ),
-  ];
+  return [...new Set(found.filter(isObject).flatMap(patientReference))];
 }
 
 function trailsFor(resourceType: string): readonly Trail[] {

@@ -3,8 +3,6 @@ import { type Element, elementsOf } from './structure.ts';
 
 /** An element that an expression passes through, with the filters that stand on it. */
 export interface Passed {
-  /** Type that has the element. */
-  readonly owner: string;
   readonly element: Element;
   /** Texts of its `where(…)`. */
   readonly filters: readonly string[];
@@ -50,5 +48,5 @@ function extend(
 /** An element by its name, or every type of a choice by its stem. */
 function stepsTo(owner: string, name: string): Passed[] {
   const elements = [...(elementsOf(owner)?.values() ?? [])];
-  return elements.filter((element) => element.stem === name).map((element) => ({ owner, element, filters: [] }));
+  return elements.filter((element) => element.stem === name).map((element) => ({ element, filters: [] }));
 }

@@ -1,5 +1,4 @@
 /** What is PHI: the FHIR catalogue and the plans that seal and open one resource. Pure: no I/O, no keys. */
-export { sealsByDefault } from './catalogue.ts';
 export { compartmentPatients } from './compartment.ts';
 export { assertNoReservedMarks, isSubsetted } from './marks.ts';
 export { holdsUnsealed, planOpen } from './open.ts';
@@ -19,7 +18,6 @@ export {
   FIELD_CLASSES,
   type FhirResource,
   type FieldClass,
-  INDEX_CLASSES,
   type IndexClass,
   type IndexTerm,
   type OpenPlan,

@@ -28,8 +28,7 @@ export function planOpen(resource: FhirResource): OpenPlan {
   if (!isResourceType(resource.resourceType)) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   const { root, rest } = takeRoot(resource);
   const sites: OpenSite[] = [];
-  const walk = (disclose: Disclose) =>
-    rewriteResource(rest, openingVisitor(root !== undefined, disclose), root === undefined);
+  const walk = (disclose: Disclose) => rewriteResource(rest, openingVisitor(root !== undefined, disclose));
   // One walk before anything is opened, so that tampering shows before a key is asked for.
   walk((site) => void sites.push(site));
   return { root, sites, apply: (disclosures) => writeOpened(sites.length, disclosures, walk) };
@@ -86,7 +85,7 @@ function withExtensions(object: JsonObject, extensions: readonly Json[]): JsonOb
 
 function withoutEmptyMeta(resource: FhirResource): FhirResource {
   const { meta, ...rest } = resource;
-  return isObject(meta) && Object.keys(meta).length === 0 ? (rest as FhirResource) : resource;
+  return isObject(meta) && Object.keys(meta).length === 0 ? rest : resource;
 }
 
 function openingVisitor(sealed: boolean, disclose: Disclose): Visitor {
@@ -94,19 +93,19 @@ function openingVisitor(sealed: boolean, disclose: Disclose): Visitor {
   return {
     flaw,
     primitive(spot, found, inside) {
-      const rule = ruleOf(spot);
+      const rule = sealed ? ruleOf(spot) : undefined;
       const { ours, others } = splitExtensions(found.companion?.['extension'], SEALED_URL);
       const beside =
         found.companion && others.length + ours.length > 0 ? withExtensions(found.companion, others) : found.companion;
       const companion = beside && Object.keys(beside).length > 0 ? inside(beside) : undefined;
       const token = rule ? tokenOf(rule, found.value, ours) : undefined;
       if (!rule || token === undefined) return { value: assertClear(found.value, ours), companion };
-      const { path, datatype } = spot;
-      const disclosure = disclose({ path, datatype, fieldClass: rule.fieldClass, token });
+      const { path, element } = spot;
+      const disclosure = disclose({ path, datatype: element.type, fieldClass: rule.fieldClass, token });
       return shown(rule, found.value, companion, disclosure ?? { kind: 'withhold' });
     },
     beforeList: (type, entries, context) =>
-      type === 'Identifier' && context.sealed ? entries.filter(isNotShadow) : entries,
+      sealed && context.sealed && type === 'Identifier' ? entries.filter(isNotShadow) : entries,
   };
 }
 

@@ -21,7 +21,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   xhtml: ANY_TEXT,
   base64Binary: /^[A-Za-z0-9+/=\s]*$/,
   // HL7 itself has codes with a blank at the end, which the pattern forbids.
-  code: /\S/,
+  code: /[^ \t\r\n]/,
   id: /^[A-Za-z0-9.-]{1,64}$/,
   elementId: NO_BLANKS,
   uri: NO_BLANKS,

@@ -9,8 +9,8 @@ import { rewriteResource } from './walk.ts';
  */
 export function mapReferences(resource: FhirResource, map: (reference: string) => string): FhirResource {
   return rewriteResource(resource, {
-    primitive: ({ owner, element }, { value, companion }, inside) => ({
-      value: owner === 'Reference' && element === 'reference' && typeof value === 'string' ? map(value) : value,
+    primitive: ({ element }, { value, companion }, inside) => ({
+      value: element.key === 'Reference.reference' && typeof value === 'string' ? map(value) : value,
       companion: companion && inside(companion),
     }),
     flaw(path, flaw, value) {

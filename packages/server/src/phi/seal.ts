@@ -103,27 +103,27 @@ function stored(rule: Rule, value: Json, sealed: Sealed, beside: JsonObject | un
 }
 
 function siteOf(spot: PrimitiveSpot, rule: Rule, value: Json): SealSite {
-  const { path, datatype } = spot;
-  return { path, datatype, fieldClass: rule.fieldClass, value, terms: termsOf(spot, rule, value) };
+  const { path, element } = spot;
+  return { path, datatype: element.type, fieldClass: rule.fieldClass, value, terms: termsOf(spot, rule, value) };
 }
 
 /** An identifier is found with its system, and in lists without it too, through a shadow entry. */
-function termsOf({ owner, siblings, ownerRepeats }: PrimitiveSpot, { indexClass }: Rule, value: Json): IndexTerm[] {
+function termsOf({ element, siblings, ownerRepeats }: PrimitiveSpot, { indexClass }: Rule, value: Json): IndexTerm[] {
   if (indexClass === undefined || typeof value !== 'string') return [];
-  const system = owner === 'Identifier' && typeof siblings['system'] === 'string' ? siblings['system'] : '';
+  const system = element.key === 'Identifier.value' && typeof siblings['system'] === 'string' ? siblings['system'] : '';
   const term = { indexClass, system, text: value };
   return system !== '' && ownerRepeats ? [term, { ...term, system: '' }] : [term];
 }
 
 function assertShape(spot: PrimitiveSpot, value: Json, staysClear: boolean): void {
-  const { path, datatype } = spot;
-  if (spot.context.sealed && !hasShape(datatype, value))
-    throw new KeywardError('FHIR_RESOURCE_INVALID', { detail: `${path} is not a legal ${datatype}.` });
+  const { path, element } = spot;
+  if (spot.context.sealed && !hasShape(element.type, value))
+    throw new KeywardError('FHIR_RESOURCE_INVALID', { detail: `${path} is not a legal ${element.type}.` });
   if (!staysClear || typeof value !== 'string') return;
   // In clear it could not be told from a token that was moved there.
   if (imitatesMark(value))
     throw new KeywardError('FHIR_RESERVED_EXTENSION', { detail: `${path} begins like a mark of the gateway.` });
-  if (path.endsWith('.reference') && spot.owner === 'Reference') assertReference(path, value);
+  if (element.key === 'Reference.reference') assertReference(path, value);
 }
 
 /** A conditional reference is a search: its values are as sensitive as what it asks for. */

@@ -134,12 +134,12 @@ const PARTS: Readonly<Record<string, readonly IndexClass[]>> = {
   ContactPoint: ['phone', 'email'],
 };
 
-function effectOf({ owner, element, filters }: Passed, resourceType: string): Effect {
+function effectOf({ element, filters }: Passed, resourceType: string): Effect {
   const parts = PARTS[element.type];
   if (parts) return filters.length > 0 ? parts.filter((part) => filters.includes(`system='${part}'`)) : parts;
   if (!isPrimitive(element.type)) return 'clear';
   const context = contextOfResource(undefined, resourceType);
-  const rule = ruleOf({ owner, element: element.name, datatype: element.type, context, siblings: {} });
+  const rule = ruleOf({ element, context, siblings: {} });
   return rule ? effectOfRule(rule) : 'clear';
 }
 

@@ -2,6 +2,8 @@
 import structures from './generated/structures.json' with { type: 'json' };
 
 export interface Element {
+  /** `type.element`, by which rules name it. */
+  readonly key: string;
   /** JSON member name; a choice has one element for each of its types (`valueString`, `valueDate` …). */
   readonly name: string;
   /** Datatype, backbone type by path (`Patient.contact`) or resource type. */
@@ -25,39 +27,36 @@ export function elementsOf(type: string): Elements | undefined {
   if (known) return known;
   const text = TABLE.get(type);
   if (text === undefined) return undefined;
-  const elements = new Map(
-    text
-      .split(' ')
-      .flatMap(parseEntry)
-      .map((element) => [element.name, element]),
-  );
+  const list = text.split(' ').flatMap((entry) => parseEntry(type, entry));
+  const elements = new Map(list.map((element) => [element.name, element]));
   parsed.set(type, elements);
   return elements;
 }
 
 /** One entry of the table: `name:type`, `name*:type` or `name[x]:type|type`. */
-function parseEntry(entry: string): Element[] {
+function parseEntry(owner: string, entry: string): Element[] {
   const colon = entry.indexOf(':');
   const head = entry.slice(0, colon);
   const types = entry.slice(colon + 1).split('|');
   const stem = head.replace(/\*$|\[x\]$/, '');
   const list = head.endsWith('*');
   const choice = head.endsWith('[x]');
-  return types.map((type) => ({
-    name: choice ? stem + type.charAt(0).toUpperCase() + type.slice(1) : stem,
-    type,
-    list,
-    stem,
-  }));
+  return types.map((type) => {
+    const name = choice ? stem + type.charAt(0).toUpperCase() + type.slice(1) : stem;
+    return { key: `${owner}.${name}`, name, type, list, stem };
+  });
 }
+
+/** Every resource has implicitRules, and nothing else has. */
+const RESOURCES: ReadonlySet<string> = new Set(
+  [...TABLE.keys()].filter((name) => TABLE.get(name)?.includes('implicitRules:')),
+);
 
 /** Whether R4 has a resource type of this name that can stand alone. */
-export function isResourceType(name: string): boolean {
-  return !ABSTRACT.has(name) && (TABLE.get(name)?.includes('implicitRules:') ?? false);
-}
+export const isResourceType = (name: string): boolean => RESOURCES.has(name) && !ABSTRACT.has(name);
 
 /** Types that hold a whole resource (`contained`, `Bundle.entry.resource` …). */
-export const holdsResource = (type: string): boolean => ABSTRACT.has(type) || isResourceType(type);
+export const holdsResource = (type: string): boolean => RESOURCES.has(type);
 
 /** All type names of the table, datatypes and backbone types included. */
 export const typeNames = (): string[] => [...TABLE.keys()];

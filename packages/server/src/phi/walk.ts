@@ -52,45 +52,51 @@ interface Place {
   readonly depth: number;
 }
 
-export function rewriteResource(resource: FhirResource, visitor: Visitor, forceClear = false): FhirResource {
+export function rewriteResource(resource: FhirResource, visitor: Visitor): FhirResource {
   const type = resource.resourceType;
-  const context = contextOfResource(undefined, type);
-  const place: Place = {
-    type,
-    path: type,
-    context: forceClear ? { ...context, sealed: false } : context,
-    repeats: false,
-    depth: 0,
-  };
+  const place: Place = { type, path: type, context: contextOfResource(undefined, type), repeats: false, depth: 0 };
   return rewriteObject(resource, place, visitor) as FhirResource;
 }
 
 function rewriteObject(object: JsonObject, place: Place, visitor: Visitor): Json | undefined {
   const elements = elementsOf(place.type);
-  if (!elements || place.depth > MAX_DEPTH)
-    return visitor.flaw(place.path, elements ? 'nested too deeply' : 'not a resource', object);
-  const result: [string, Json][] = [];
-  const put = (name: string, value: Json | undefined) => {
-    if (value !== undefined) result.push([name, value]);
-  };
-  const done = new Set<string>();
-  for (const [member, value] of Object.entries(object)) {
-    const name = member.startsWith('_') ? member.slice(1) : member;
-    const element = elements.get(name);
-    if (member === 'resourceType' && isResourceType(place.type)) put(member, value);
-    else if (!element || (member !== name && !isPrimitive(element.type)))
-      put(member, visitor.flaw(place.path, 'unknown', value));
-    else if (!isPrimitive(element.type)) put(name, rewriteComplex(value, element, place, visitor));
-    else if (!done.has(name)) {
-      done.add(name);
-      const pair = element.list
-        ? rewriteList(object, element, place, visitor)
-        : rewriteSingle(object, element, place, visitor);
-      const order = member === name ? [name, `_${name}`] : [`_${name}`, name];
-      for (const part of order) put(part, part === name ? pair.value : pair.companion);
-    }
-  }
-  return Object.fromEntries(result);
+  if (!elements) return visitor.flaw(place.path, 'not a resource', object);
+  if (place.depth > MAX_DEPTH) return visitor.flaw(place.path, 'nested too deeply', object);
+  const pairsDone = new Set<Element>();
+  const members = Object.keys(object).flatMap((member) => {
+    const element = elements.get(member.replace(/^_/, ''));
+    if (!element || !isPrimitive(element.type)) return [rewriteMember(member, object, element, place, visitor)];
+    if (pairsDone.has(element)) return [];
+    pairsDone.add(element);
+    const pair = rewritePair(object, element, place, visitor);
+    return member === element.name ? pair : pair.toReversed();
+  });
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined)) as JsonObject;
+}
+
+type Member = readonly [name: string, value: Json | undefined];
+
+/** A member that is no primitive. */
+function rewriteMember(
+  member: string,
+  object: JsonObject,
+  element: Element | undefined,
+  place: Place,
+  visitor: Visitor,
+): Member {
+  const value = object[member] ?? null;
+  if (member === 'resourceType' && holdsResource(place.type)) return [member, value];
+  if (member !== element?.name) return [member, visitor.flaw(place.path, 'unknown', value)];
+  return [member, rewriteComplex(value, element, place, visitor)];
+}
+
+function rewritePair(object: JsonObject, element: Element, place: Place, visitor: Visitor): Member[] {
+  const rewrite = element.list ? rewriteList : rewriteSingle;
+  const { value, companion } = rewrite(object, element, place, visitor);
+  return [
+    [element.name, value],
+    [`_${element.name}`, companion],
+  ];
 }
 
 // Complex elements
@@ -117,7 +123,7 @@ function rewriteEntry(
   if (!isObject(value)) return visitor.flaw(path, 'not an object', value);
   if (Object.keys(value).length === 0) return visitor.flaw(path, 'empty', value);
   if (holdsResource(element.type)) return rewriteNested(value, path, place, visitor);
-  const context = contextInside(place.context, place.type, element.name, element.type, value);
+  const context = contextInside(place.context, element, value);
   return rewriteObject(value, { type: element.type, path, context, repeats, depth: place.depth + 1 }, visitor);
 }
 
@@ -188,26 +194,18 @@ function rewritePrimitive(
   visitor: Visitor,
 ): Pair {
   const path = `${place.path}.${element.name}`;
-  const { type: datatype, name } = element;
-  const spot: PrimitiveSpot = {
-    path,
-    owner: place.type,
-    element: name,
-    datatype,
-    context: place.context,
-    siblings: owner,
-    ownerRepeats: place.repeats,
-  };
-  const checked =
-    value !== undefined && !hasJsonType(datatype, value) ? visitor.flaw(path, 'of another JSON type', value) : value;
+  const spot: PrimitiveSpot = { path, element, context: place.context, siblings: owner, ownerRepeats: place.repeats };
+  const isFlawed = value !== undefined && !hasJsonType(element.type, value);
+  const checked = isFlawed ? visitor.flaw(path, 'of another JSON type', value) : value;
   const beside =
     companion === undefined || isObject(companion) ? companion : visitor.flaw(path, 'not an object', companion);
-  const context = contextInside(place.context, place.type, name, 'Element', owner);
-  const inside = (part: JsonObject) =>
-    rewriteObject(
+  const inside = (part: JsonObject) => {
+    const context = contextInside(place.context, element, part);
+    return rewriteObject(
       part,
       { type: 'Element', path, context, repeats: false, depth: place.depth + 1 },
       visitor,
     ) as JsonObject;
+  };
   return visitor.primitive(spot, { value: checked, companion: isObject(beside) ? beside : undefined }, inside);
 }

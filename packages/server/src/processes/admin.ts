@@ -2,10 +2,22 @@
 import { Pool as HttpPool } from 'undici';
 import { createAdminServer } from '../admin/index.ts';
 import { ensureServerCertificate } from '../ca/index.ts';
-import { parseJson, systemClock } from '../core/index.ts';
+import { KeywardError, parseJson, systemClock } from '../core/index.ts';
 import { readLedger } from '../ledger/index.ts';
-import { custodianSocket, databaseAnswers, openDatabase, openKeys, openLedger, openProbe, openVerifier, storeSocket } from './parts.ts';
+import {
+  custodianSocket,
+  databaseAnswers,
+  openDatabase,
+  openKeys,
+  openLedger,
+  openProbe,
+  openVerifier,
+  storeSocket,
+} from './parts.ts';
 import type { ProcessContext, Running } from './process.ts';
+
+/** The store's bodies may nest as deeply as the gateway's answers. */
+const ANSWER_LIMITS = { maxDepth: 96 };
 
 export async function startAdmin(context: ProcessContext): Promise<Running> {
   const { config, paths, log } = context;
@@ -29,7 +41,11 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
       tailLedger: (query) => entries.tail(query),
       atRest: (type, id) => readAtRest(store, type, id),
       ready: async () => {
-        const [custodian, gateway, ledger] = await Promise.all([probes.custodian.answers(), probes.gateway.answers(), databaseAnswers(writerPool)]);
+        const [custodian, gateway, ledger] = await Promise.all([
+          probes.custodian.answers(),
+          probes.gateway.answers(),
+          databaseAnswers(writerPool),
+        ]);
         return { custodian, gateway, ledger };
       },
       metrics: () => '',
@@ -43,14 +59,29 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
     async stop() {
       await server.close();
       await audit.close();
-      await Promise.all([store.destroy(), probes.custodian.close(), probes.gateway.close(), writerPool.end(), readerPool.end()]);
+      await Promise.all([
+        store.destroy(),
+        probes.custodian.close(),
+        probes.gateway.close(),
+        writerPool.end(),
+        readerPool.end(),
+      ]);
     },
   };
 }
 
-/** What the built-in store's database holds of one resource: all of it sealed or blind. */
+/** What the built-in store's database holds of one resource, and the sealed resource it received: nothing of it is in clear. */
 async function readAtRest(store: HttpPool, type: string, id: string): Promise<unknown> {
-  const { statusCode, body } = await store.request({ method: 'GET', path: `/_at-rest/${type}/${id}` });
+  const held = await getJson(store, `/_at-rest/${type}/${id}`);
+  if (held === undefined) return undefined;
+  return { ...(held as object), received: await getJson(store, `/${type}/${id}`) };
+}
+
+/** Undefined when there is none. @throws KeywardError `GATEWAY_UPSTREAM_UNAVAILABLE` */
+async function getJson(store: HttpPool, path: string): Promise<unknown> {
+  const { statusCode, body } = await store.request({ method: 'GET', path });
   const bytes = new Uint8Array(await body.arrayBuffer());
-  return statusCode === 200 ? parseJson(bytes) : undefined;
+  if (statusCode === 404 || statusCode === 410) return undefined;
+  if (statusCode !== 200) throw new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE');
+  return parseJson(bytes, ANSWER_LIMITS);
 }

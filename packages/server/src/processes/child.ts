@@ -91,11 +91,18 @@ function untilReady(child: ChildProcess, name: ProcessName): Promise<void> {
       child.kill('SIGKILL');
       reject(new KeywardError(code, { detail }));
     };
-    const timer = setTimeout(() => failed('UP_CHILD_FAILED', `${name} was not ready within ${READY_TIMEOUT_MS / 1000} s.`), READY_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => failed('UP_CHILD_FAILED', `${name} was not ready within ${READY_TIMEOUT_MS / 1000} s.`),
+      READY_TIMEOUT_MS,
+    );
     child.once('exit', () => failed('UP_CHILD_FAILED', `${name} ended; see logs/${name}.log.`));
     child.once('error', () => failed('UP_CHILD_FAILED', `${name} could not be started.`));
     child.on('message', (message: ProcessMessage) => {
-      if ('failed' in message) return failed(Object.hasOwn(ERRORS, message.failed.code) ? (message.failed.code as ErrorCode) : 'UP_CHILD_FAILED', message.failed.detail ?? `${name}; see logs/${name}.log.`);
+      if ('failed' in message)
+        return failed(
+          Object.hasOwn(ERRORS, message.failed.code) ? (message.failed.code as ErrorCode) : 'UP_CHILD_FAILED',
+          message.failed.detail ?? `${name}; see logs/${name}.log.`,
+        );
       clearTimeout(timer);
       child.removeAllListeners('exit');
       resolve();

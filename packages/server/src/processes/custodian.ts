@@ -26,7 +26,13 @@ export async function startCustodian(context: ProcessContext): Promise<Running> 
     store: readOrCreateSecret(paths, 'custodian-store'),
     admin: readOrCreateSecret(paths, 'custodian-admin'),
   };
-  const server = createCustodianServer({ custodian, socketPath: custodianSocket(paths), credentials, clock: systemClock, log });
+  const server = createCustodianServer({
+    custodian,
+    socketPath: custodianSocket(paths),
+    credentials,
+    clock: systemClock,
+    log,
+  });
   await server.start();
   return {
     async stop() {

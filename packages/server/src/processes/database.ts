@@ -1,7 +1,17 @@
 /** The embedded PostgreSQL as the supervisor keeps it: started, provisioned, migrated, started again. */
 import { readOrCreateSecret } from '../config/index.ts';
 import type { DataPaths, Log } from '../core/index.ts';
-import { connectionFor, type ConnectionConfig, type EmbeddedPostgres, migrate, type Migration, openPool, provision, startEmbeddedPostgres, superuserConnection } from '../db/index.ts';
+import {
+  connectionFor,
+  type ConnectionConfig,
+  type EmbeddedPostgres,
+  migrate,
+  type Migration,
+  openPool,
+  provision,
+  startEmbeddedPostgres,
+  superuserConnection,
+} from '../db/index.ts';
 import { KEYS_MIGRATIONS } from '../keys/index.ts';
 import { LEDGER_MIGRATIONS } from '../ledger/index.ts';
 import { STORE_MIGRATIONS } from '../store/index.ts';
@@ -14,7 +24,8 @@ export interface Database {
 }
 
 export async function startDatabase(paths: DataPaths, log: Log, say: (line: string) => void): Promise<Database> {
-  const start = (onNotice: (line: string) => void) => startEmbeddedPostgres({ paths, superuserPassword: readOrCreateSecret(paths, 'db-superuser'), log, onNotice });
+  const start = (onNotice: (line: string) => void) =>
+    startEmbeddedPostgres({ paths, superuserPassword: readOrCreateSecret(paths, 'db-superuser'), log, onNotice });
   let server: EmbeddedPostgres = await start(say);
   let stopping = false;
   try {
@@ -53,7 +64,11 @@ async function prepareDatabases(paths: DataPaths): Promise<void> {
   await migrateAt(connectionFor(paths, 'store'), 'store', STORE_MIGRATIONS);
 }
 
-async function migrateAt(connection: ConnectionConfig, component: string, migrations: readonly Migration[]): Promise<void> {
+async function migrateAt(
+  connection: ConnectionConfig,
+  component: string,
+  migrations: readonly Migration[],
+): Promise<void> {
   const pool = openPool(connection, { max: 1, applicationName: `keyward migrate ${component}` });
   try {
     await migrate(pool, component, migrations);

@@ -2,8 +2,23 @@
 import { createEngine } from '@keyward/sdk/seal';
 import { ensureServerCertificate } from '../ca/index.ts';
 import { systemClock } from '../core/index.ts';
-import { createGatewayServer, createSubjectScopes, createUpstream, DEFAULT_POLICY, loadPolicy } from '../gateway/index.ts';
-import { custodianSocket, databaseAnswers, openDatabase, openKeys, openLedger, openProbe, openVerifier, storeSocket } from './parts.ts';
+import {
+  createGatewayServer,
+  createSubjectScopes,
+  createUpstream,
+  DEFAULT_POLICY,
+  loadPolicy,
+} from '../gateway/index.ts';
+import {
+  custodianSocket,
+  databaseAnswers,
+  openDatabase,
+  openKeys,
+  openLedger,
+  openProbe,
+  openVerifier,
+  storeSocket,
+} from './parts.ts';
 import type { ProcessContext, Running } from './process.ts';
 
 /** The built-in store has no host: it is reached over its socket. */
@@ -11,7 +26,16 @@ const STORE_URL = 'http://store.invalid';
 
 export async function startGateway(context: ProcessContext): Promise<Running> {
   const { config, paths, log } = context;
-  const { upstreamUrl, upstreamTimeoutMs: timeoutMs, maxUpstreamBytes: maxAnswerBytes, host, port, maxBodyBytes, publicUrl, policyFile } = config.gateway;
+  const {
+    upstreamUrl,
+    upstreamTimeoutMs: timeoutMs,
+    maxUpstreamBytes: maxAnswerBytes,
+    host,
+    port,
+    maxBodyBytes,
+    publicUrl,
+    policyFile,
+  } = config.gateway;
   const policy = loadPolicy(policyFile ?? DEFAULT_POLICY);
   const tls = await ensureServerCertificate({ paths, clock: systemClock });
   const keys = openKeys(context, 'gateway');
@@ -37,7 +61,11 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
     },
     tls,
     ready: async () => {
-      const [custodian, ledger, store] = await Promise.all([custodianProbe.answers(), databaseAnswers(ledgerPool), upstream.answers()]);
+      const [custodian, ledger, store] = await Promise.all([
+        custodianProbe.answers(),
+        databaseAnswers(ledgerPool),
+        upstream.answers(),
+      ]);
       return { custodian, ledger, upstream: store };
     },
   });

@@ -34,7 +34,15 @@ export const openDatabase = (paths: DataPaths, user: DatabaseUser, max: number):
   openPool(connectionFor(paths, user), { max, applicationName: `keyward ${user}` });
 
 export const openLedger = ({ config, log }: ProcessContext, pool: Pool, keys: KeyService): Ledger =>
-  createLedger({ pool, keys, tenant: config.tenant, clock: systemClock, log, deadlineMs: config.ledger.deadlineMs, maxBatch: LEDGER_MAX_BATCH });
+  createLedger({
+    pool,
+    keys,
+    tenant: config.tenant,
+    clock: systemClock,
+    log,
+    deadlineMs: config.ledger.deadlineMs,
+    maxBatch: LEDGER_MAX_BATCH,
+  });
 
 export function openVerifier({ config, paths }: ProcessContext): TokenVerifier {
   const { audience, issuers } = config.identity;

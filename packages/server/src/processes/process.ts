@@ -18,7 +18,9 @@ export interface Running {
 }
 
 /** What a process tells its supervisor. */
-export type ProcessMessage = { readonly ready: true } | { readonly failed: { readonly code: string; readonly detail: string | undefined } };
+export type ProcessMessage =
+  | { readonly ready: true }
+  | { readonly failed: { readonly code: string; readonly detail: string | undefined } };
 
 export interface LocationOptions {
   readonly dataDir: string;

@@ -9,7 +9,13 @@ const STORE_CONNECTIONS = 12;
 export async function startStore(context: ProcessContext): Promise<Running> {
   const { config, paths, log } = context;
   const pool = openDatabase(paths, 'store', STORE_CONNECTIONS);
-  const server = createStoreServer({ tenant: config.tenant, pool, keys: openKeys(context, 'store'), clock: systemClock, log });
+  const server = createStoreServer({
+    tenant: config.tenant,
+    pool,
+    keys: openKeys(context, 'store'),
+    clock: systemClock,
+    log,
+  });
   await server.listen(storeSocket(paths));
   return {
     async stop() {

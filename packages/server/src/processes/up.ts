@@ -28,7 +28,10 @@ export interface UpOptions extends LocationOptions {
 
 /** Resolves after SIGTERM or SIGINT, when everything has stopped. @throws KeywardError `UP_…`, `DB_…`, `CONFIG_…`, `KEYS_…`. */
 export async function up(options: UpOptions): Promise<void> {
-  const { config, paths } = loadLocated(options, { 'gateway.port': options.gatewayPort, 'admin.port': options.adminPort });
+  const { config, paths } = loadLocated(options, {
+    'gateway.port': options.gatewayPort,
+    'admin.port': options.adminPort,
+  });
   prepareDirectories(paths);
   const lock = await lockDataDirectory(paths);
   const log = createLog('up', openLogFile(paths, 'up'));
@@ -38,7 +41,10 @@ export async function up(options: UpOptions): Promise<void> {
   const stops: (() => Promise<void>)[] = [];
   try {
     await startAll(options, config, paths, log, stops);
-    const instance = { gatewayUrl: `https://localhost:${config.gateway.port}`, adminUrl: `https://localhost:${config.admin.port}` };
+    const instance = {
+      gatewayUrl: `https://localhost:${config.gateway.port}`,
+      adminUrl: `https://localhost:${config.admin.port}`,
+    };
     writeInstance(paths, { pid: process.pid, ...instance, ready: true });
     options.onReady(instance);
     await told;
@@ -50,7 +56,13 @@ export async function up(options: UpOptions): Promise<void> {
   }
 }
 
-async function startAll(options: UpOptions, config: Config, paths: DataPaths, log: Log, stops: (() => Promise<void>)[]): Promise<void> {
+async function startAll(
+  options: UpOptions,
+  config: Config,
+  paths: DataPaths,
+  log: Log,
+  stops: (() => Promise<void>)[],
+): Promise<void> {
   for (const { host, port } of [config.gateway, config.admin]) await assertFree(host, port);
   await ensureServerCertificate({ paths, clock: systemClock });
   if (config.identity.issuers.length === 0) createDevelopmentKey(paths);
@@ -60,7 +72,11 @@ async function startAll(options: UpOptions, config: Config, paths: DataPaths, lo
   const children: SupervisedChild[] = [];
   for (const name of PROCESS_NAMES) {
     if (name === 'store' && config.gateway.upstreamUrl !== undefined) continue;
-    const env = { ...process.env, KEYWARD_GATEWAY_PORT: String(config.gateway.port), KEYWARD_ADMIN_PORT: String(config.admin.port) };
+    const env = {
+      ...process.env,
+      KEYWARD_GATEWAY_PORT: String(config.gateway.port),
+      KEYWARD_ADMIN_PORT: String(config.admin.port),
+    };
     const child = superviseChild({ name, main: MAIN, location: options, env, paths, log });
     stops.push(() => child.stop());
     await child.start();
@@ -88,7 +104,8 @@ function prepareDirectories(paths: DataPaths): void {
   try {
     mkdirSync(paths.root, { recursive: true });
     accessSync(paths.root, constants.W_OK | constants.X_OK);
-    for (const directory of [paths.logs, paths.run, paths.secrets]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const directory of [paths.logs, paths.run, paths.secrets])
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw new KeywardError('UP_DATA_DIR', { detail: paths.root, cause });
   }
@@ -98,7 +115,9 @@ function prepareDirectories(paths: DataPaths): void {
 function assertFree(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', (cause) => reject(new KeywardError('UP_PORT_TAKEN', { detail: `Port ${port} on ${host}.`, cause })));
+    probe.once('error', (cause) =>
+      reject(new KeywardError('UP_PORT_TAKEN', { detail: `Port ${port} on ${host}.`, cause })),
+    );
     probe.listen(port, host, () => probe.close(() => resolve()));
   });
 }

@@ -1,7 +1,7 @@
 /** What the database holds of one resource, for `keyward demo reveal`: ciphertext and index rows, never a plaintext. */
-import type pg from 'pg';
 import { KeywardError } from '../core/index.ts';
 import { INDEX_TABLE_NAMES, INDEX_TABLES } from './migrations.ts';
+import type { Session } from './session.ts';
 import type { JsonObject } from './types.ts';
 
 const CURRENT = `
@@ -17,18 +17,15 @@ interface CurrentRow {
 }
 
 /** @throws KeywardError `FHIR_NOT_FOUND` */
-export async function atRest(pool: pg.Pool, type: string, id: string): Promise<JsonObject> {
-  const { rows } = await pool.query<CurrentRow>(CURRENT, [type, id]);
-  const [current] = rows;
+export async function atRest(session: Session, type: string, id: string): Promise<JsonObject> {
+  const values = [type, id];
+  const [current] = await session.query<CurrentRow>({ text: CURRENT, values });
   if (!current) throw new KeywardError('FHIR_NOT_FOUND');
   const index: Record<string, JsonObject[]> = {};
   for (const table of INDEX_TABLE_NAMES) {
     const columns = Object.keys(INDEX_TABLES[table]).join(', ');
-    const found = await pool.query<JsonObject>(
-      `SELECT ${columns} FROM ${table} WHERE type = $1 AND id = $2 ORDER BY ${columns}`,
-      [type, id],
-    );
-    index[table] = found.rows;
+    const text = `SELECT ${columns} FROM ${table} WHERE type = $1 AND id = $2 ORDER BY ${columns}`;
+    index[table] = await session.query<JsonObject>({ text, values });
   }
   const { version, last_updated, body } = current;
   return {

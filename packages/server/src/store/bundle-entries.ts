@@ -3,8 +3,8 @@ import { STATUS_CODES } from 'node:http';
 import type { Json } from '@keyward/sdk/seal';
 import { KeywardError, toOperationOutcome } from '../core/index.ts';
 import { etag } from './http.ts';
-import type { Call, Reply } from './interactions.ts';
-import { type InteractionName, routeOf } from './routes.ts';
+import type { Call, InteractionName, Reply } from './interactions.ts';
+import { routeOf } from './routes.ts';
 import { isObject, type JsonObject, type Resource } from './types.ts';
 
 export interface Entry {

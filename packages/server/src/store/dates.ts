@@ -1,15 +1,16 @@
 /** FHIR dates as half-open intervals: a date of any precision is every instant from its start up to, not including, its end. */
 
+/** ISO 8601 in UTC: `Date` objects would pass through the driver's local time zone. */
 export interface Interval {
-  readonly start: Date;
-  readonly end: Date;
+  readonly start: string;
+  readonly end: string;
 }
 
-/** Earlier and later than any date FHIR can write; PostgreSQL keeps both. */
-export const BEGINNING = new Date('0001-01-01T00:00:00Z');
-export const FOREVER = new Date('9999-12-31T23:59:59.999Z');
+/** The first and last instant of the years FHIR can write; what a time zone pushes beyond is pulled back. */
+export const BEGINNING = '0001-01-01T00:00:00.000Z';
+export const FOREVER = '9999-12-31T23:59:59.999Z';
 
-const PATTERN = /^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?$/;
+const PATTERN = /^(?!0000)(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?$/;
 
 /** Undefined for what is no date. Without a zone it is UTC (the server may choose, R4 §3.1.1.4.7). */
 export function dateInterval(text: string): Interval | undefined {
@@ -19,7 +20,12 @@ export function dateInterval(text: string): Interval | undefined {
   const time = `${hour ?? '00'}:${minute ?? '00'}:${second ?? '00'}${fraction ? fraction.slice(0, 4) : ''}`;
   const start = new Date(`${year}-${month ?? '01'}-${day ?? '01'}T${time}${zone}`);
   if (Number.isNaN(start.getTime()) || !isCalendarDay(year, month, day)) return undefined;
-  return { start, end: endOf(start, { month, day, hour, second, fraction }) };
+  return { start: within(start), end: within(endOf(start, { month, day, hour, second, fraction })) };
+}
+
+function within(instant: Date): string {
+  const [first, last] = [Date.parse(BEGINNING), Date.parse(FOREVER)];
+  return new Date(Math.min(Math.max(instant.getTime(), first), last)).toISOString();
 }
 
 /** `new Date` turns 30 February into 1 March. */

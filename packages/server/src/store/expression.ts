@@ -11,9 +11,6 @@ export interface Found {
 export type Extractor = (resource: JsonObject) => Found[];
 type Step = (found: readonly Found[]) => Found[];
 
-/** Bases that every resource has. */
-const COMMON_BASES: readonly string[] = ['Resource', 'DomainResource'];
-
 /** Datatypes that end the name of a choice element in R4 (all of `ElementDefinition.value[x]` that search reaches). */
 const CHOICE_TYPES: ReadonlySet<string> = new Set(
   'boolean canonical code date dateTime decimal instant integer string uri age codeableConcept coding duration identifier money period quantity range ratio reference sampledData timing'.split(
@@ -24,49 +21,41 @@ const CHOICE_TYPES: ReadonlySet<string> = new Set(
 /** `Patient.deceased.exists() and Patient.deceased != false` is the one expression of R4 that is a condition. */
 const EXISTS_AND_NOT_FALSE = /^(.+)\.exists\(\) and \1 != false$/;
 
-/** What a path is made of; parentheses that only group are skipped. */
+/** What a path is made of. */
 const STEPS: readonly { readonly pattern: RegExp; readonly step: (first: string, second: string) => Step }[] = [
-  { pattern: /[()\s]+/y, step: () => (found) => [...found] },
-  {
-    pattern: /(?:\.ofType\(|\.as\(|as\s)(\w+)\)?/y,
-    step: (type) => (found) => found.filter((one) => one.type === lowerFirst(type)),
-  },
+  { pattern: /\.ofType\((\w+)\)/y, step: (type) => (found) => found.filter((one) => one.type === lowerFirst(type)) },
   {
     pattern: /\.where\(resolve\(\) is (\w+)\)/y,
     step: (type) => (found) => found.filter(({ value }) => refersTo(value, type)),
   },
   {
-    pattern: /\.where\((\w+)\s?=\s?'([^']*)'\)/y,
+    pattern: /\.where\((\w+)='([^']*)'\)/y,
     step: (name, text) => (found) => found.filter(({ value }) => isObject(value) && value[name] === text),
   },
   { pattern: /\[(\d+)\]/y, step: (index) => (found) => found.slice(Number(index), Number(index) + 1) },
   { pattern: /\.(\w+)/y, step: (name) => (found) => found.flatMap(({ value }) => children(value, name)) },
 ];
 
-/**
- * @throws Error for a form the subset does not have; the test compiles every expression of R4.
- */
-export function compileExpression(expression: string, resourceType: string): Extractor {
+/** @throws Error for a form the subset does not have; a test compiles every expression of R4. */
+export function compileExpression(expression: string): Extractor {
   const condition = EXISTS_AND_NOT_FALSE.exec(expression)?.[1];
   if (condition) {
-    const walk = compilePath(condition, resourceType);
-    return (resource) => [{ value: walk?.(resource).some(({ value }) => value !== false) ?? false }];
+    const walk = compilePath(condition);
+    return (resource) => [{ value: walk(resource).some(({ value }) => value !== false) }];
   }
-  const walks = expression.split(' | ').flatMap((path) => compilePath(path.trim(), resourceType) ?? []);
+  const walks = expression.split(' | ').map(compilePath);
   return (resource) => walks.flatMap((walk) => walk(resource));
 }
 
-/** Undefined for a path of another resource type. */
-function compilePath(path: string, resourceType: string): Extractor | undefined {
-  const base = /^\(*(\w+)/.exec(path);
-  if (!base?.[1] || (base[1] !== resourceType && !COMMON_BASES.includes(base[1]))) return undefined;
+/** The path begins with the type of the resource, which the caller has. */
+function compilePath(path: string): Extractor {
   const steps: Step[] = [];
-  for (let at = base[0].length; at < path.length; ) {
+  for (let at = /^\w+/.exec(path)?.[0].length ?? 0; at < path.length; ) {
     const { step, length } = nextStep(path, at);
     steps.push(step);
     at += length;
   }
-  return (resource) => steps.reduce<readonly Found[]>((found, step) => step(found), [{ value: resource }]).slice();
+  return (resource) => steps.reduce<Found[]>((found, step) => step(found), [{ value: resource }]);
 }
 
 function nextStep(path: string, at: number): { step: Step; length: number } {

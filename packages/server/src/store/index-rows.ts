@@ -7,7 +7,7 @@ import type { IndexedParameter } from './parameters.ts';
 import { isObject, type JsonObject, type Resource } from './types.ts';
 
 /** Values in the order of the table's columns: the parameter's code first. */
-export type IndexRow = readonly (string | number | Date)[];
+type IndexRow = readonly (string | number)[];
 export type IndexRows = Readonly<Record<IndexTable, readonly IndexRow[]>>;
 
 /** Stands for "whatever the system" in a token; no URI. */
@@ -22,7 +22,14 @@ export const systemToken = (key: DataKey, param: string, system: string): string
 /** A reference within this store, with an optional version. Anything else is not indexed. */
 export const LOCAL_REFERENCE = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/\d+)?$/;
 
-type Put = (table: IndexTable, ...row: (string | number | Date)[]) => void;
+/** Two such texts fit into one entry of a PostgreSQL index (2704 bytes). */
+const INDEXED_TEXT_BYTES = 1000;
+
+/** Whatever else stands in a resource is kept but cannot be searched for. PostgreSQL has no NUL in a text. */
+export const isIndexable = (text: string): boolean =>
+  Buffer.byteLength(text) <= INDEXED_TEXT_BYTES && !text.includes('\0');
+
+type Put = (table: IndexTable, ...row: (string | number)[]) => void;
 type Blind = (system: string, value: string) => void;
 
 interface Sink {
@@ -58,7 +65,7 @@ export function indexRows(resource: Resource, parameters: Iterable<IndexedParame
     const putToken = (token: string | undefined) => (token === undefined ? undefined : put('index_blind', token));
     const sink: Sink = {
       put,
-      blind: (system, text) => putToken(valueToken(indexKey, code, system, text)),
+      blind: (system, text) => (isIndexable(text) ? putToken(valueToken(indexKey, code, system, text)) : undefined),
       blindSystem: (system) => putToken(systemToken(indexKey, code, system)),
     };
     for (const found of extract(resource)) ROWS_OF[type](found, sink);
@@ -81,13 +88,14 @@ function putCoding(put: Put, coding: Json): void {
 
 /** Found by `system|value`, `value`, `|value` (where there is no system) and `system|`. */
 function putIdentifier({ blind, blindSystem }: Sink, system: string, value: string): void {
+  if (!isIndexable(system)) return;
   blind(ANY_SYSTEM, value);
   blind(system, value);
   blindSystem(system);
 }
 
 function putText(put: Put, system: string, text: Json): void {
-  if (typeof text === 'string') put('index_code', system, text);
+  if (typeof text === 'string' && isIndexable(text) && isIndexable(system)) put('index_code', system, text);
 }
 
 function referenceRows(value: Json, { put }: Sink): void {

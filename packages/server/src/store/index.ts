@@ -1,4 +1,3 @@
 /** The built-in FHIR R4 store on PostgreSQL: an upstream like any other, whose database holds ciphertext and blind indexes only. */
 export { STORE_MIGRATIONS } from './migrations.ts';
-export { createStoreServer, type StoreServer } from './server.ts';
-export type { StoreDependencies } from './types.ts';
+export { createStoreServer } from './server.ts';

@@ -25,14 +25,14 @@ export interface Reply {
   readonly stored?: StoredVersion;
 }
 
-export type Interaction = (call: Call, repository: Repository) => Promise<Reply>;
+type Interaction = (call: Call, repository: Repository) => Promise<Reply>;
 
-export const read: Interaction = async ({ type, id }, repository) => found(await repository.read(type, id));
+const read: Interaction = async ({ type, id }, repository) => found(await repository.read(type, id));
 
-export const vread: Interaction = async ({ type, id, version }, repository) =>
+const vread: Interaction = async ({ type, id, version }, repository) =>
   found(await repository.readVersion(type, id, readCount(version)));
 
-export const history: Interaction = async (call, repository) => {
+const history: Interaction = async (call, repository) => {
   // Paging is read like that of a search; a history has no other parameters.
   const page = parseSearch(
     call.type,
@@ -44,7 +44,7 @@ export const history: Interaction = async (call, repository) => {
 };
 const HISTORY_PARAMETERS: readonly string[] = ['_count', '_offset', '_format'];
 
-export const search: Interaction = async (call, repository) => {
+const search: Interaction = async (call, repository) => {
   const parsed = parseSearch(call.type, call.query);
   const total = parsed.withTotal ? await repository.count(parsed) : undefined;
   const page = parsed.count === 0 ? { matches: [], hasNext: false } : await repository.search(parsed);
@@ -52,7 +52,7 @@ export const search: Interaction = async (call, repository) => {
 };
 
 /** With If-None-Exist, the one match is the answer and nothing is written. */
-export const create: Interaction = async (call, repository) => {
+const create: Interaction = async (call, repository) => {
   const resource = resourceOf(call);
   const { ifNoneExist } = call;
   if (ifNoneExist === undefined) return created(await repository.create(resource));
@@ -63,14 +63,14 @@ export const create: Interaction = async (call, repository) => {
   });
 };
 
-export const update: Interaction = async (call, repository) => {
+const update: Interaction = async (call, repository) => {
   const resource = resourceOf(call);
   if (resource['id'] !== call.id) throw new KeywardError('FHIR_RESOURCE_INVALID');
   return written(await repository.update(resource, call.id, versionOf(call.ifMatch)));
 };
 
 /** An id in the body must be that of the match; without a match the store chooses the id, so there must be none. */
-export const conditionalUpdate: Interaction = async (call, repository) => {
+const conditionalUpdate: Interaction = async (call, repository) => {
   const resource = resourceOf(call);
   const criteria = parseCriteria(call.type, call.query);
   return repository.transaction('SERIALIZABLE', async (within) => {
@@ -82,12 +82,12 @@ export const conditionalUpdate: Interaction = async (call, repository) => {
   });
 };
 
-export const remove: Interaction = async ({ type, id, ifMatch }, repository) => {
+const remove: Interaction = async ({ type, id, ifMatch }, repository) => {
   await repository.delete(type, id, versionOf(ifMatch));
   return { status: 204 };
 };
 
-export const conditionalDelete: Interaction = async (call, repository) => {
+const conditionalDelete: Interaction = async (call, repository) => {
   const criteria = parseCriteria(call.type, call.query);
   return repository.transaction('SERIALIZABLE', async (within) => {
     const id = await within.findOne(criteria);
@@ -95,6 +95,21 @@ export const conditionalDelete: Interaction = async (call, repository) => {
     return { status: 204 };
   });
 };
+
+/** The names are those of the routes. */
+export const INTERACTIONS = {
+  read,
+  vread,
+  history,
+  search,
+  create,
+  update,
+  conditionalUpdate,
+  remove,
+  conditionalDelete,
+} as const satisfies Record<string, Interaction>;
+
+export type InteractionName = keyof typeof INTERACTIONS;
 
 const found = (stored: StoredVersion): Reply => ({ status: 200, body: stored.resource, stored });
 const created = (stored: StoredVersion): Reply => ({ status: 201, body: stored.resource, stored });

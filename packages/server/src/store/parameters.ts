@@ -9,8 +9,8 @@ type IndexedType = (typeof INDEXED_TYPES)[number];
 /** Kept as columns of the resource itself. */
 const NATIVE_PARAMETERS: readonly string[] = ['_id', '_lastUpdated'];
 
-/** An index of equal values cannot answer what sounds alike. */
-const NOT_INDEXED: readonly string[] = ['phonetic'];
+/** `phonetic`: equal tokens cannot tell what sounds alike. `altid`: a person's user name in a plain string, not fit to stand as a code. */
+const NOT_INDEXED: readonly string[] = ['phonetic', 'altid'];
 
 export interface IndexedParameter {
   readonly code: string;
@@ -33,7 +33,7 @@ function compile(resourceType: string): ParameterTable {
   const table = new Map<string, IndexedParameter>();
   for (const { code, type, expression } of searchParameters(resourceType)) {
     if (!isIndexedType(type) || !expression || NATIVE_PARAMETERS.includes(code) || NOT_INDEXED.includes(code)) continue;
-    table.set(code, { code, type, extract: compileExpression(expression, resourceType) });
+    table.set(code, { code, type, extract: compileExpression(expression) });
   }
   return table;
 }

@@ -17,7 +17,7 @@ export function searchBundle(
     ...(total === undefined ? {} : { total }),
     link: links(call, call.type, search, hasNext),
     entry: matches.map((resource) => ({
-      fullUrl: fullUrl(call, String(resource['id'])),
+      fullUrl: fullUrl(call, resource['id'] as string),
       resource,
       search: { mode: 'match' },
     })),

@@ -1,10 +1,8 @@
 /** From method and path to an interaction; what has no row here does not exist. */
 import { KeywardError } from '../core/index.ts';
 import { isResourceType } from '../phi/index.ts';
-import * as interactions from './interactions.ts';
+import type { InteractionName } from './interactions.ts';
 import type { SearchPair } from './types.ts';
-
-export type InteractionName = keyof typeof interactions;
 
 export interface Route {
   readonly name: InteractionName;

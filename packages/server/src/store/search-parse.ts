@@ -1,5 +1,6 @@
 /** Search parameters read strictly: what is not understood is refused, never ignored. */
 import { KeywardError } from '../core/index.ts';
+import { isIndexable } from './index-rows.ts';
 import { type IndexedParameter, indexedParameters } from './parameters.ts';
 import type { SearchPair } from './types.ts';
 
@@ -91,7 +92,7 @@ function readFilter(resourceType: string, name: string, value: string): Filter {
   const known = type && (MODIFIERS[type].includes(modifier) || (type === 'reference' && TYPE_MODIFIER.test(modifier)));
   if (!known || more.length > 0) throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
   const values = splitUnescaped(value, ',');
-  if (values.includes('')) throw new KeywardError('FHIR_PARAM_INVALID');
+  if (!values.every((one) => one !== '' && isIndexable(one))) throw new KeywardError('FHIR_PARAM_INVALID');
   return { code, type, modifier, values };
 }
 

@@ -125,7 +125,7 @@ function datePredicate(value: string, bind: Bind, start: string, end: string): s
   const { prefix, rest } = splitPrefix(value);
   const interval = dateInterval(rest) ?? invalid();
   const render = DATE_PREFIXES[prefix] ?? unsupported();
-  const bound = (instant: Date) => () => `${bind(instant)}::timestamptz`;
+  const bound = (instant: string) => () => `${bind(instant)}::timestamptz`;
   return render(start, end, bound(interval.start), bound(interval.end));
 }
 

@@ -9,24 +9,22 @@ export type Bind = (value: unknown) => string;
 
 export function pageStatement(search: Search, indexKey: DataKey): Statement {
   return build((bind) => {
-    const { condition, order } = parts(search, indexKey, bind);
+    const { where, order } = parts(search, indexKey, bind);
     // One more than the page holds tells whether there is a next one.
     const limit = `LIMIT ${bind(search.count + 1)} OFFSET ${bind(search.offset)}`;
     return `SELECT v.type, v.id, v.version, v.last_updated, v.body
-FROM (SELECT r.*, row_number() OVER (ORDER BY ${order}) AS place FROM resource r WHERE ${condition} ORDER BY ${order} ${limit}) r
+FROM (SELECT r.*, row_number() OVER (ORDER BY ${order}) AS place FROM resource r WHERE ${where} ORDER BY ${order} ${limit}) r
 JOIN resource_version v USING (type, id, version) ORDER BY r.place`;
   });
 }
 
 export function countStatement(search: Search, indexKey: DataKey): Statement {
-  return build(
-    (bind) => `SELECT count(*)::int AS total FROM resource r WHERE ${parts(search, indexKey, bind).condition}`,
-  );
+  return build((bind) => `SELECT count(*)::int AS total FROM resource r WHERE ${parts(search, indexKey, bind).where}`);
 }
 
 export function idsStatement(search: Search, indexKey: DataKey, limit: number): Statement {
   return build(
-    (bind) => `SELECT r.id FROM resource r WHERE ${parts(search, indexKey, bind).condition} LIMIT ${bind(limit)}`,
+    (bind) => `SELECT r.id FROM resource r WHERE ${parts(search, indexKey, bind).where} LIMIT ${bind(limit)}`,
   );
 }
 
@@ -38,14 +36,14 @@ function build(text: (bind: Bind) => string): Statement {
 
 function parts({ type, filters, sort }: Search, indexKey: DataKey, bind: Bind) {
   const resourceType = bind(type);
-  const conditions = filters.map((filter) => condition(filter, resourceType, indexKey, bind));
+  const conditions = filters.map((filter) => conditionOf(filter, resourceType, indexKey, bind));
   return {
-    condition: [`r.type = ${resourceType} AND NOT r.deleted`, ...conditions].join(' AND '),
+    where: [`r.type = ${resourceType} AND NOT r.deleted`, ...conditions].join(' AND '),
     order: [...sort.map((rule) => orderBy(rule, resourceType, bind)), 'r.last_updated', 'r.id'].join(', '),
   };
 }
 
-function condition(filter: Filter, resourceType: string, indexKey: DataKey, bind: Bind): string {
+function conditionOf(filter: Filter, resourceType: string, indexKey: DataKey, bind: Bind): string {
   if (filter.type === 'id' || filter.type === 'lastUpdated') {
     return anyOf(predicatesOf(filter, indexKey, bind).map(({ sql }) => sql));
   }

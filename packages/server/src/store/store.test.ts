@@ -1,7 +1,8 @@
 /** Tests of the store over its socket: versions, conditions, bundles, and what lies in the database. */
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { startTestStore, type TestStore } from './store.testing.ts';
+import { leaf, startTestStore, type TestStore } from './testing.ts';
 
 let store: TestStore;
 before(async () => {
@@ -14,14 +15,15 @@ const patient = (more: object = {}) => ({
   name: [{ family: 'Featherstonehaugh', given: ['Quentin'] }],
   ...more,
 });
-const idOf = async (body: object = patient()) => String((await store.call('POST', '/Patient', body)).json['id']);
+const idOf = async (body: object = patient()) => leaf((await store.call('POST', '/Patient', body)).json['id']);
+const ascending = (left: number, right: number) => left - right;
 const errorCode = (text: string) => /"system":"urn:keyward:error","code":"(\w+)"/.exec(text)?.[1];
 
 test('[S1] a created resource gets a random id, version 1, ETag, Last-Modified and Location, and reads back', async () => {
   const created = await store.call('POST', '/Patient', patient({ id: 'chosen-by-the-client', active: true }));
   assert.equal(created.status, 201);
-  const { id } = created.json;
-  assert.match(String(id), /^[0-9a-f-]{36}$/);
+  const id = leaf(created.json['id']);
+  assert.match(id, /^[0-9a-f-]{36}$/);
   assert.equal(created.headers['location'], `http://store/Patient/${id}/_history/1`);
   const read = await store.call('GET', `/Patient/${id}`);
   assert.equal(read.status, 200);
@@ -37,9 +39,9 @@ test('[S1] decimals keep their digits through sealing, reading, searching and tr
   const single = await store.call('POST', '/Observation', body);
   const bundle = `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"POST","url":"Observation"},"resource":${body}}]}`;
   const answered = await store.call('POST', '/', bundle);
-  const location = String(answered.json['entry']?.[0]?.['response']?.['location']);
+  const location = leaf(answered.json['entry']?.[0]?.['response']?.['location']);
   for (const path of [
-    `/Observation/${String(single.json['id'])}`,
+    `/Observation/${leaf(single.json['id'])}`,
     `/${location}`,
     '/Observation?value-quantity=1.5||digits',
   ]) {
@@ -114,7 +116,7 @@ test('[S1] concurrent updates are all kept, each as a version of its own', async
   );
   const versions = (await Promise.all(writers)).map(({ json }) => Number(json['meta']?.['versionId']));
   assert.deepEqual(
-    versions.sort((a, b) => a - b),
+    versions.toSorted(ascending),
     Array.from({ length: 12 }, (_, n) => n + 2),
   );
 });
@@ -122,15 +124,15 @@ test('[S1] concurrent updates are all kept, each as a version of its own', async
 test('[S1] of concurrent writers that create by PUT exactly one creates', async () => {
   const put = () => store.call('PUT', '/Patient/contended', patient({ id: 'contended' }));
   const statuses = (await Promise.all([put(), put(), put(), put()])).map(({ status }) => status);
-  assert.deepEqual(statuses.sort(), [200, 200, 200, 201]);
+  assert.deepEqual(statuses.toSorted(ascending), [200, 200, 200, 201]);
 });
 
 test('[S1] concurrent conditional creates make one resource', async () => {
   const body = patient({ identifier: [{ system: 'urn:mrn', value: 'only-once' }] });
   const create = () => store.call('POST', '/Patient', body, { 'if-none-exist': 'identifier=urn:mrn|only-once' });
   const answers = await Promise.all([create(), create(), create(), create()]);
-  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 200, 201]);
-  assert.equal(new Set(answers.map(({ json }) => String(json['id']))).size, 1);
+  assert.deepEqual(answers.map(({ status }) => status).toSorted(ascending), [200, 200, 200, 201]);
+  assert.equal(new Set(answers.map(({ json }) => leaf(json['id']))).size, 1);
 });
 
 test('[S1] conditional update and delete act on the one match, create on none, refuse several and empty conditions', async () => {
@@ -186,7 +188,7 @@ test('[S1] a transaction resolves placeholders and conditional references, and a
   assert.equal(third?.response.status, '201 Created');
   const { json } = await store.call('GET', `/${second?.response.location}`);
   assert.equal(json['subject']?.['reference'], third?.response.location.replace('/_history/1', ''));
-  assert.match(String(json['participant']?.[0]?.['individual']?.['reference']), /^Practitioner\/[0-9a-f-]{36}$/);
+  assert.match(leaf(json['participant']?.[0]?.['individual']?.['reference']), /^Practitioner\/[0-9a-f-]{36}$/);
 });
 
 const FAILING_ENTRIES = [
@@ -209,16 +211,21 @@ const FAILING_ENTRIES = [
 
 for (const [what, failing, status] of FAILING_ENTRIES) {
   test(`[S1] a transaction with ${what} writes nothing`, async () => {
-    const before = await store.dump();
+    const untouched = await store.dump();
     const answered = await store.call('POST', '/', bundle('transaction', entry('POST', 'Patient', patient()), failing));
     assert.equal(answered.status, status, answered.text);
-    assert.equal(await store.dump(), before);
+    assert.equal(await store.dump(), untouched);
   });
 }
 
 test('[S1] a transaction that writes one resource twice is refused', async () => {
   const put = entry('PUT', 'Patient/twice', patient({ id: 'twice' }));
   assert.equal((await store.call('POST', '/', bundle('transaction', put, put))).status, 400);
+});
+
+test('[S1] two entries of a transaction under one condition are refused', async () => {
+  const create = entry('POST', 'Patient', patient(), { ifNoneExist: 'identifier=urn:same|1' });
+  assert.equal((await store.call('POST', '/', bundle('transaction', create, create))).status, 400);
 });
 
 test('[S1] a batch answers each entry on its own', async () => {
@@ -268,8 +275,8 @@ test('[E3] no text of a resource stands in any table, and none in the log', asyn
   const haystack =
     (await store.dump()) +
     store.logged.join('\n') +
-    (await store.call('GET', `/_at-rest/Patient/${String(json['id'])}`)).text;
-  assert.ok(haystack.includes(String(json['id'])), 'the resource is in the dump');
+    (await store.call('GET', `/_at-rest/Patient/${leaf(json['id'])}`)).text;
+  assert.ok(haystack.includes(leaf(json['id'])), 'the resource is in the dump');
   for (const secret of SECRETS) {
     for (const form of [secret, Buffer.from(secret).toString('hex')])
       assert.ok(!haystack.toLowerCase().includes(form.toLowerCase()), secret);
@@ -280,7 +287,7 @@ test('[E3] at rest a resource is a sealed body and its index rows', async () => 
   const id = await idOf(patient({ gender: 'female', managingOrganization: { reference: 'Organization/o1' } }));
   const { json } = await store.call('GET', `/_at-rest/Patient/${id}`);
   assert.deepEqual([json['type'], json['id'], json['version']], ['Patient', id, 1]);
-  assert.match(String(json['body']), /^[\w-]{200,}$/);
+  assert.match(leaf(json['body']), /^[\w-]{200,}$/);
   assert.deepEqual(json['index']?.['index_reference'], [
     { param: 'organization', target_type: 'Organization', target_id: 'o1' },
   ]);
@@ -314,6 +321,27 @@ for (const [what, sql] of TAMPERINGS) {
     }
   });
 }
+
+test('[E3] without keys nothing is written and nothing is read', async () => {
+  const id = await idOf();
+  const untouched = await store.dump();
+  store.custodian.down = true;
+  try {
+    for (const [method, path] of [
+      ['POST', '/Patient'],
+      ['GET', `/Patient/${id}`],
+      ['GET', '/Patient'],
+    ] as const) {
+      const answer = await store.call(method, path, method === 'POST' ? patient() : undefined);
+      assert.deepEqual([answer.status, errorCode(answer.text)], [503, 'KEYS_UNAVAILABLE']);
+    }
+  } finally {
+    store.custodian.down = false;
+  }
+  assert.equal(await store.dump(), untouched);
+});
+
+test('[S1] the socket is for its owner alone', () => assert.equal(statSync(store.socketPath).mode & 0o777, 0o600));
 
 const REFUSED = [
   ['POST', '/$graphql', 501],

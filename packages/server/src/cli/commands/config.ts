@@ -19,7 +19,7 @@ export function configCommand({ services, terminal }: CliContext): Command {
 /** Whoever made the rows: what is marked secret does not leave here. */
 const redact = (row: ConfigRow): ConfigRow => (row.secret ? { ...row, value: '(secret)' } : row);
 
-export function renderConfig(rows: readonly ConfigRow[], output: Output): string {
+function renderConfig(rows: readonly ConfigRow[], output: Output): string {
   const keyWidth = Math.max(...rows.map(({ key }) => key.length), 0);
   const line = ({ key, value, source, env, description }: ConfigRow) => {
     const setting = `${paint(output, 'bold', key.padEnd(keyWidth))}  ${showValue(value)}  ${paint(output, 'dim', `[${source}]`)}`;

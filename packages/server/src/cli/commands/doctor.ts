@@ -39,7 +39,7 @@ const MARKS = {
   fail: { text: 'FAIL', colour: 'red' },
 } as const satisfies Record<Level, object>;
 
-export function renderChecks(results: readonly CheckResult[], output: Output): string {
+function renderChecks(results: readonly CheckResult[], output: Output): string {
   const width = Math.max(...results.map(({ name }) => name.length), 0);
   const line = ({ name, level, finding, hint }: CheckResult) => {
     const mark = paint(output, MARKS[level].colour, MARKS[level].text);

@@ -1,25 +1,31 @@
 /** The journal of a load: one line per acknowledged file, so that an interrupted load goes on where it stopped. */
+import { createHmac } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readOrCreateSecret } from '../../config/index.ts';
 import type { DataPaths } from '../../core/index.ts';
+import type { Assigned } from './references.ts';
 
 /** File names stay out: they are often the names of patients. */
 const record = z.strictObject({
   /** SHA-256 of the file's bytes, hex. */
   hash: z.string(),
   resources: z.int(),
-  /** What the file called its resources → what the server assigned. */
+  /** Keyed pseudonym of what the file called a resource → what the server assigned. */
   assigned: z.record(z.string(), z.string()),
 });
-export type JournalRecord = z.infer<typeof record>;
+type JournalRecord = z.infer<typeof record>;
 
 export interface Journal {
   has(hash: string): boolean;
   /** Of all files acknowledged so far. */
-  readonly assigned: ReadonlyMap<string, string>;
+  readonly assigned: Assigned;
   acknowledge(record: JournalRecord): void;
 }
+
+/** 132 bits: no two names of a load collide. */
+const PSEUDONYM_CHARS = 22;
 
 const journalFile = (paths: DataPaths): string => join(paths.run, 'demo-load.jsonl');
 
@@ -29,6 +35,7 @@ export function openJournal(paths: DataPaths, { startOver }: { readonly startOve
   dropUnfinishedLine(file);
   const hashes = new Set<string>();
   const assigned = new Map<string, string>();
+  const pseudonym = pseudonymsOf(paths);
   const take = (line: JournalRecord) => {
     hashes.add(line.hash);
     for (const [name, reference] of Object.entries(line.assigned)) assigned.set(name, reference);
@@ -36,13 +43,23 @@ export function openJournal(paths: DataPaths, { startOver }: { readonly startOve
   readRecords(file).forEach(take);
   return {
     has: (hash) => hashes.has(hash),
-    assigned,
-    acknowledge(line) {
+    assigned: { get: (name) => assigned.get(pseudonym(name)) },
+    acknowledge({ assigned: named, ...rest }) {
+      const line = {
+        ...rest,
+        assigned: Object.fromEntries(Object.entries(named).map(([name, reference]) => [pseudonym(name), reference])),
+      };
       mkdirSync(paths.run, { recursive: true, mode: 0o700 });
       appendFileSync(file, `${JSON.stringify(line)}\n`, { mode: 0o600, flush: true });
       take(line);
     },
   };
+}
+
+/** Record numbers often serve as `urn:uuid:…`, so the names of resources are kept as pseudonyms only this instance can make. */
+function pseudonymsOf(paths: DataPaths): (name: string) => string {
+  const key = readOrCreateSecret(paths, 'demo-journal');
+  return (name) => createHmac('sha256', key).update(name).digest('base64url').slice(0, PSEUDONYM_CHARS);
 }
 
 /** The patient that was loaded first, as the server calls it. */

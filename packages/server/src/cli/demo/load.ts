@@ -8,7 +8,7 @@ import type { HttpAnswer } from '../http.ts';
 import { at, listAt, textAt } from '../json.ts';
 import { isSuccess, readRefusal } from '../refusal.ts';
 import type { Journal } from './journal.ts';
-import { readAssigned, rewriteReferences } from './references.ts';
+import { type Assigned, readAssigned, rewriteReferences } from './references.ts';
 import { type Submission, toSubmission } from './submission.ts';
 
 export interface LoadFailure {
@@ -82,9 +82,9 @@ async function loadFile({ journal, post }: LoadInputs, file: string): Promise<Ou
 }
 
 /** A name that the file itself defines means the file's own resource, whatever other files call so. */
-function foreign(journal: Journal, { names }: Submission): Map<string, string> {
+function foreign({ assigned }: Journal, { names }: Submission): Assigned {
   const own = new Set(names);
-  return new Map([...journal.assigned].filter(([name]) => !own.has(name)));
+  return { get: (name) => (own.has(name) ? undefined : assigned.get(name)) };
 }
 
 /** A batch answers 200 even when entries of it were refused. */

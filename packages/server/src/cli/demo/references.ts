@@ -4,7 +4,9 @@ import { isObject, listAt, textAt } from '../json.ts';
 import type { HttpAnswer } from '../http.ts';
 
 /** What files call a resource (`urn:uuid:…` or `Type/id`) → the `Type/id` that the server assigned. */
-export type Assigned = ReadonlyMap<string, string>;
+export interface Assigned {
+  get(name: string): string | undefined;
+}
 
 /** A copy in which every `reference` that was assigned is replaced; numbers keep their digits. */
 export function rewriteReferences<T extends Json>(value: T, assigned: Assigned): T {
@@ -33,7 +35,7 @@ export function readAssigned(names: readonly (string | undefined)[], answer: Htt
 }
 
 /** `https://host/fhir/Patient/1/_history/2` → `Patient/1`. */
-export function referenceIn(location: string | undefined): string | undefined {
+function referenceIn(location: string | undefined): string | undefined {
   const [, reference] =
     /(?:^|\/)([A-Z][A-Za-z]+\/[A-Za-z0-9.-]{1,64})(?:\/_history\/[A-Za-z0-9.-]{1,64})?$/.exec(location ?? '') ?? [];
   return reference;

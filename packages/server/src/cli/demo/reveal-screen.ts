@@ -7,15 +7,15 @@ import type { Reveal } from './reveal.ts';
 
 /** Together with the gaps 100 characters, what most terminals show. */
 const COLUMNS = [
-  { title: 'element', widthCharacters: 23 },
-  { title: 'clinician (TREAT)', widthCharacters: 27 },
-  { title: 'billing (HPAYMT)', widthCharacters: 22 },
+  { title: 'element', widthCharacters: 24 },
+  { title: 'clinician (TREAT)', widthCharacters: 28 },
+  { title: 'billing (HPAYMT)', widthCharacters: 20 },
   { title: 'FHIR server received', widthCharacters: 22 },
 ];
 const LINE_CHARACTERS = 100;
 
-/** Elements that are about the record and not about the person. */
-const ABOUT_THE_RECORD = /^(resourceType|id|meta)\b/;
+/** Elements that say how the record is built, and nothing about the person. */
+const ABOUT_THE_RECORD = /(^|\.)(resourceType|id|meta|active|url|system|use|type|reference)\b/;
 const NOT_SHOWN = '—';
 
 export function renderReveal(views: Reveal, output: Output): string {
@@ -57,7 +57,7 @@ function renderBody(body: string | undefined): string {
   return `${cut(body, BODY_SHOWN_CHARACTERS)}  ${bytes} bytes, sealed whole`;
 }
 
-const ROWS_SHOWN = 8;
+const ROWS_SHOWN = 6;
 
 function renderRows(table: string, rows: readonly Json[]): string {
   const shown = rows.slice(0, ROWS_SHOWN).map((row) => `  ${cut(renderRow(row), LINE_CHARACTERS - 2)}\n`);

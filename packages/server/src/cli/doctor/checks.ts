@@ -79,7 +79,7 @@ function checkRuntime({ runtimeVersion }: DoctorInputs): Finding {
 
 function checkConfiguration({ facts }: DoctorInputs): Finding {
   const { gatewayPort, adminPort } = facts();
-  return { level: 'ok', finding: `valid; gateway on port ${gatewayPort}, admin on port ${adminPort}` };
+  return { level: 'ok', finding: `valid; it names the ports ${gatewayPort} and ${adminPort}` };
 }
 
 function checkDataDirectory({ paths }: DoctorInputs): Finding {

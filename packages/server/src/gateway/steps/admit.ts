@@ -6,9 +6,24 @@ import type { Exchange } from '../exchange.ts';
 export const FHIR_PREFIX = '/fhir';
 
 /** Headers that must not come twice: two readers could take different ones. */
-const SINGLE_HEADERS = new Set(['authorization', 'content-type', 'content-length', 'content-encoding', 'host', 'if-match', 'prefer']);
+const SINGLE_HEADERS = new Set([
+  'authorization',
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'host',
+  'if-match',
+  'prefer',
+]);
 /** Conditional writes and reads that are refused by name instead of being ignored. */
-const UNSUPPORTED_HEADERS = ['if-none-exist', 'if-none-match', 'if-modified-since', 'x-http-method-override', 'x-original-url', 'x-rewrite-url'];
+const UNSUPPORTED_HEADERS = [
+  'if-none-exist',
+  'if-none-match',
+  'if-modified-since',
+  'x-http-method-override',
+  'x-original-url',
+  'x-rewrite-url',
+];
 
 export function admit(exchange: Exchange): void {
   const { incoming, gateway } = exchange;
@@ -16,8 +31,10 @@ export function admit(exchange: Exchange): void {
   assertNormalPath(path);
   assertSingleHeaders(incoming.rawHeaders);
   assertJsonAccepted(incoming.headers.accept);
-  if (Number(incoming.headers['content-length'] ?? 0) > gateway.maxBodyBytes) throw new KeywardError('GATEWAY_BODY_TOO_LARGE');
-  if (incoming.headers['content-encoding'] !== undefined) throw new KeywardError('GATEWAY_CONTENT_TYPE', { detail: 'Send the body without content encoding.' });
+  if (Number(incoming.headers['content-length'] ?? 0) > gateway.maxBodyBytes)
+    throw new KeywardError('GATEWAY_BODY_TOO_LARGE');
+  if (incoming.headers['content-encoding'] !== undefined)
+    throw new KeywardError('GATEWAY_CONTENT_TYPE', { detail: 'Send the body without content encoding.' });
   exchange.query = parseParameters(queryText ?? '');
   exchange.route = routeOf(incoming.method, path.slice(FHIR_PREFIX.length).replace(/^\/|\/$/g, ''));
 }
@@ -29,12 +46,15 @@ export function refuseUnsupported(exchange: Exchange): void {
   const header = UNSUPPORTED_HEADERS.find((name) => incoming.headers[name] !== undefined);
   if (header) throw new KeywardError('FHIR_INTERACTION_UNSUPPORTED', { detail: `Header ${header}.` });
   const searching = route.name === 'search' || route.name === 'history';
-  if (!searching || route.form) for (const name of exchange.query.keys()) assertResultFormat(name, exchange.query.get(name));
+  if (!searching || route.form)
+    for (const name of exchange.query.keys()) assertResultFormat(name, exchange.query.get(name));
 }
 
 function assertResultFormat(name: string, value: string | null): void {
-  if (name !== '_format' && name !== '_pretty') throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'A parameter in the URL of this interaction.' });
-  if (name === '_format' && !/^(json|application\/(fhir\+)?json)$/.test(value ?? '')) throw new KeywardError('GATEWAY_NOT_ACCEPTABLE');
+  if (name !== '_format' && name !== '_pretty')
+    throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'A parameter in the URL of this interaction.' });
+  if (name === '_format' && !/^(json|application\/(fhir\+)?json)$/.test(value ?? ''))
+    throw new KeywardError('GATEWAY_NOT_ACCEPTABLE');
 }
 
 function splitTarget(target: string): [string, string | undefined] {
@@ -52,7 +72,8 @@ function assertSingleHeaders(rawHeaders: readonly string[]): void {
   const seen = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] as string).toLowerCase();
-    if (SINGLE_HEADERS.has(name) && seen.has(name)) throw new KeywardError('GATEWAY_HEADER_REFUSED', { detail: `Header ${name}.` });
+    if (SINGLE_HEADERS.has(name) && seen.has(name))
+      throw new KeywardError('GATEWAY_HEADER_REFUSED', { detail: `Header ${name}.` });
     seen.add(name);
   }
 }

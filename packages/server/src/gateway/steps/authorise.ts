@@ -5,8 +5,13 @@ import type { PolicyInteraction } from '../policy.ts';
 
 export function authorise(exchange: Exchange): void {
   const { gateway, route } = exchange;
-  exchange.decision = gateway.policy.decide(known(exchange.principal, 'principal'), route.name as PolicyInteraction, route.type);
+  exchange.decision = gateway.policy.decide(
+    known(exchange.principal, 'principal'),
+    route.name as PolicyInteraction,
+    route.type,
+  );
   const { patient } = exchange.decision;
   // Another patient's record is refused before the upstream is asked, so that nothing tells whether it exists.
-  if (patient !== undefined && route.type === 'Patient' && route.id !== '' && route.id !== patient) throw new KeywardError('ACCESS_DENIED');
+  if (patient !== undefined && route.type === 'Patient' && route.id !== '' && route.id !== patient)
+    throw new KeywardError('ACCESS_DENIED');
 }

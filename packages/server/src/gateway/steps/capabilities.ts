@@ -27,7 +27,10 @@ export function planCapabilities(exchange: Exchange): void {
 
 export async function replyCapabilities(exchange: Exchange): Promise<void> {
   const { gateway } = exchange;
-  const upstream = known(exchange.answer, 'answer').body as { resourceType?: Json; rest?: readonly { resource?: readonly UpstreamResource[] }[] };
+  const upstream = known(exchange.answer, 'answer').body as {
+    resourceType?: Json;
+    rest?: readonly { resource?: readonly UpstreamResource[] }[];
+  };
   if (upstream?.resourceType !== 'CapabilityStatement') throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   const resources = upstream.rest?.[0]?.resource ?? [];
   exchange.reply = {
@@ -45,7 +48,10 @@ export async function replyCapabilities(exchange: Exchange): Promise<void> {
       rest: [
         {
           mode: 'server',
-          security: { cors: false, description: 'Bearer tokens (RFC 6750). Search by identifying values only by POST to _search.' },
+          security: {
+            cors: false,
+            description: 'Bearer tokens (RFC 6750). Search by identifying values only by POST to _search.',
+          },
           resource: resources.flatMap(capabilityOf),
           interaction: [{ code: 'transaction' }, { code: 'batch' }],
         },
@@ -68,7 +74,13 @@ function capabilityOf({ type, searchParam = [] }: UpstreamResource): Json[] {
       searchParam: searchParam.flatMap(({ name, type: kind }): Json[] => {
         const target = typeof name === 'string' ? searchTarget(type, name) : undefined;
         if (!target || target.kind === 'refused' || typeof kind !== 'string') return [];
-        return [{ name: name as string, type: kind, ...(target.kind === 'clear' ? {} : { documentation: 'By equality, by POST to _search only.' }) }];
+        return [
+          {
+            name: name as string,
+            type: kind,
+            ...(target.kind === 'clear' ? {} : { documentation: 'By equality, by POST to _search only.' }),
+          },
+        ];
       }),
     },
   ];

@@ -33,8 +33,12 @@ export async function planHistory(exchange: Exchange): Promise<void> {
   const count = query.get('_count');
   const others = [...query.keys()].some((name) => !['_count', '_format', '_pretty'].includes(name));
   if (others) throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'History takes _count.' });
-  if (count !== null && !/^\d{1,4}$/.test(count)) throw new KeywardError('FHIR_PARAM_INVALID', { detail: 'Parameter _count.' });
-  exchange.outgoing = { method: 'GET', path: `/${route.type}/${route.id}/_history${count === null ? '' : `?_count=${count}`}` };
+  if (count !== null && !/^\d{1,4}$/.test(count))
+    throw new KeywardError('FHIR_PARAM_INVALID', { detail: 'Parameter _count.' });
+  exchange.outgoing = {
+    method: 'GET',
+    path: `/${route.type}/${route.id}/_history${count === null ? '' : `?_count=${count}`}`,
+  };
 }
 
 async function followCursor(exchange: Exchange, cursor: string): Promise<void> {

@@ -22,7 +22,11 @@ export async function readForm(exchange: Exchange): Promise<void> {
 }
 
 function assertContentType({ incoming }: Exchange, allowed: ReadonlySet<string>): void {
-  const [type = '', ...parameters] = (incoming.headers['content-type'] ?? '').split(';').map((part) => part.trim().toLowerCase());
-  const utf8 = parameters.every((parameter) => !parameter.startsWith('charset=') || /^charset="?utf-8"?$/.test(parameter));
+  const [type = '', ...parameters] = (incoming.headers['content-type'] ?? '')
+    .split(';')
+    .map((part) => part.trim().toLowerCase());
+  const utf8 = parameters.every(
+    (parameter) => !parameter.startsWith('charset=') || /^charset="?utf-8"?$/.test(parameter),
+  );
   if (!allowed.has(type) || !utf8) throw new KeywardError('GATEWAY_CONTENT_TYPE');
 }

@@ -8,7 +8,8 @@ import type { Decision, PolicyInteraction } from '../policy.ts';
 export function reauthoriseOne(exchange: Exchange): void {
   const { route, answer } = exchange;
   const resource = asResource(known(answer, 'answer').body);
-  if (resource.resourceType !== route.type || resource.id !== route.id) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+  if (resource.resourceType !== route.type || resource.id !== route.id)
+    throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   const decision = known(exchange.decision, 'decision');
   if (!inCompartment(resource, decision)) throw new KeywardError('ACCESS_DENIED');
   exchange.findings = [{ resource, decision }];
@@ -43,13 +44,18 @@ export interface BundleAnswer {
   readonly type: string;
   readonly total?: number;
   readonly link?: readonly { readonly relation: string; readonly url: string }[];
-  readonly entry?: readonly { readonly resource?: Json; readonly request?: Json; readonly response?: { readonly [name: string]: Json } }[];
+  readonly entry?: readonly {
+    readonly resource?: Json;
+    readonly request?: Json;
+    readonly response?: { readonly [name: string]: Json };
+  }[];
 }
 
 /** @throws KeywardError `GATEWAY_UPSTREAM_INVALID`. */
 export function asBundle(body: Json | undefined): BundleAnswer {
   const bundle = body as Partial<BundleAnswer> | null | undefined;
-  if (bundle?.resourceType !== 'Bundle' || !Array.isArray(bundle.entry ?? [])) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+  if (bundle?.resourceType !== 'Bundle' || !Array.isArray(bundle.entry ?? []))
+    throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   return bundle as BundleAnswer;
 }
 
@@ -58,6 +64,7 @@ const bundleResources = (body: Json | undefined): FhirResource[] =>
 
 export function asResource(body: Json | undefined): FhirResource {
   const resource = body as FhirResource | null | undefined;
-  if (typeof resource?.resourceType !== 'string' || !isResourceType(resource.resourceType)) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+  if (typeof resource?.resourceType !== 'string' || !isResourceType(resource.resourceType))
+    throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   return resource;
 }

@@ -7,15 +7,21 @@ import { writeResults } from '../results.ts';
 const described = ({ type, id }: { type: string; id: string }) => (id === '' ? type : `${type}/${id}`);
 
 export async function recordIntent(exchange: Exchange): Promise<void> {
-  await exchange.gateway.audit.record([auditEvent(exchange, 'write.intent', { resources: exchange.operations.map(described) })]);
+  await exchange.gateway.audit.record([
+    auditEvent(exchange, 'write.intent', { resources: exchange.operations.map(described) }),
+  ]);
 }
 
 export async function recordOutcome(exchange: Exchange): Promise<void> {
   const results = writeResults(exchange);
   rememberSubjects(exchange, results);
-  const resources = results.map(({ type, id, version }) => (version === '' ? `${type}/${id}` : `${type}/${id}/_history/${version}`));
+  const resources = results.map(({ type, id, version }) =>
+    version === '' ? `${type}/${id}` : `${type}/${id}/_history/${version}`,
+  );
   const { status } = known(exchange.answer, 'answer');
-  await exchange.gateway.audit.record([auditEvent(exchange, 'write.outcome', { resources, subjects: [...exchange.subjects], status })]);
+  await exchange.gateway.audit.record([
+    auditEvent(exchange, 'write.outcome', { resources, subjects: [...exchange.subjects], status }),
+  ]);
 }
 
 function rememberSubjects({ gateway, operations }: Exchange, results: ReturnType<typeof writeResults>): void {

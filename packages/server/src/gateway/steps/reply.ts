@@ -26,7 +26,11 @@ function cacheHeaders(version: string, lastModified: string | undefined, subsett
 export function replyResource(exchange: Exchange): void {
   const resource = known(known(exchange.findings[0], 'finding').opened, 'opened resource');
   const { lastUpdated } = (resource['meta'] ?? {}) as { lastUpdated?: string };
-  exchange.reply = { status: 200, headers: cacheHeaders(versionOf(resource), lastUpdated, isSubsetted(resource)), body: resource };
+  exchange.reply = {
+    status: 200,
+    headers: cacheHeaders(versionOf(resource), lastUpdated, isSubsetted(resource)),
+    body: resource,
+  };
 }
 
 export async function replySearchset(exchange: Exchange): Promise<void> {
@@ -35,7 +39,8 @@ export async function replySearchset(exchange: Exchange): Promise<void> {
   const shown = findings.filter(({ opened }) => matchesFilters(known(opened, 'opened resource'), filters));
   const upstream = asBundle(exchange.answer?.body);
   // A total the upstream counted would tell of records that were filtered out here (hapi-fhir #1507).
-  const exact = filters.length === 0 && shown.length === (upstream.entry ?? []).length && exchange.decision?.patient === undefined;
+  const exact =
+    filters.length === 0 && shown.length === (upstream.entry ?? []).length && exchange.decision?.patient === undefined;
   exchange.reply = bundleReply({
     resourceType: 'Bundle',
     type: 'searchset',
@@ -55,8 +60,19 @@ export async function replyHistory(exchange: Exchange): Promise<void> {
     const status = typeof response?.['status'] === 'string' ? response['status'].slice(0, 3) : '200';
     const url = `${route.type}/${route.id}`;
     // A version without a resource is a deletion.
-    const request = finding ? { method: versionOf(finding.resource) === '1' ? 'POST' : 'PUT', url: versionOf(finding.resource) === '1' ? route.type : url } : { method: 'DELETE', url };
-    return [{ ...(finding ? fullEntry(exchange, finding) : { fullUrl: `${gateway.publicBase}/${url}` }), request, response: { status } }];
+    const request = finding
+      ? {
+          method: versionOf(finding.resource) === '1' ? 'POST' : 'PUT',
+          url: versionOf(finding.resource) === '1' ? route.type : url,
+        }
+      : { method: 'DELETE', url };
+    return [
+      {
+        ...(finding ? fullEntry(exchange, finding) : { fullUrl: `${gateway.publicBase}/${url}` }),
+        request,
+        response: { status },
+      },
+    ];
   });
   exchange.reply = bundleReply({
     resourceType: 'Bundle',
@@ -70,7 +86,10 @@ export async function replyHistory(exchange: Exchange): Promise<void> {
 const bundleReply = (body: Json): Exchange['reply'] => ({ status: 200, headers: {}, body });
 
 function fullEntry({ gateway }: Exchange, { resource, opened }: Finding): { fullUrl: string; resource: Json } {
-  return { fullUrl: `${gateway.publicBase}/${resource.resourceType}/${resource.id ?? ''}`, resource: known(opened, 'opened resource') };
+  return {
+    fullUrl: `${gateway.publicBase}/${resource.resourceType}/${resource.id ?? ''}`,
+    resource: known(opened, 'opened resource'),
+  };
 }
 
 /** `self` without parameters, since they may identify; `next` as a sealed cursor. */
@@ -113,7 +132,10 @@ export function replyWritten(exchange: Exchange): void {
 /** What the client sent, with the members the server decides; the upstream's copy is not needed to show it. */
 function withServerMembers(resource: FhirResource, { id, version, lastModified }: WriteResult): FhirResource {
   const { resourceType, id: _id, meta, ...rest } = resource;
-  const serverMeta = { ...(version === '' ? {} : { versionId: version }), ...(lastModified === undefined ? {} : { lastUpdated: lastModified }) };
+  const serverMeta = {
+    ...(version === '' ? {} : { versionId: version }),
+    ...(lastModified === undefined ? {} : { lastUpdated: lastModified }),
+  };
   return { resourceType, id, meta: { ...(meta as { [name: string]: Json } | undefined), ...serverMeta }, ...rest };
 }
 

@@ -38,13 +38,23 @@ export async function sealTransaction(exchange: Exchange): Promise<void> {
     };
   });
   const bundle = { resourceType: 'Bundle', type: 'transaction', entry };
-  exchange.outgoing = { method: 'POST', path: '/', headers: JSON_HEADERS, body: JSON.stringify(bundle) } satisfies UpstreamRequest;
+  exchange.outgoing = {
+    method: 'POST',
+    path: '/',
+    headers: JSON_HEADERS,
+    body: JSON.stringify(bundle),
+  } satisfies UpstreamRequest;
 }
 
 /** Sealed resources by position of their operation; undefined for a delete. */
-async function sealedResources(exchange: Exchange, renamed: ReadonlyMap<string, string>): Promise<(FhirResource | undefined)[]> {
+async function sealedResources(
+  exchange: Exchange,
+  renamed: ReadonlyMap<string, string>,
+): Promise<(FhirResource | undefined)[]> {
   const { gateway, operations } = exchange;
-  const prepared = operations.map(({ resource, id }) => resource && outgoingResource(resource, id, gateway.publicBase, renamed));
+  const prepared = operations.map(
+    ({ resource, id }) => resource && outgoingResource(resource, id, gateway.publicBase, renamed),
+  );
   const minted = await mintScopes(exchange, renamed);
   const items: { resource: FhirResource; scope: string }[] = [];
   for (const [index, resource] of prepared.entries()) {
@@ -61,7 +71,10 @@ async function sealedResources(exchange: Exchange, renamed: ReadonlyMap<string, 
 }
 
 /** The scope of every Patient this request writes: a new one, or the one it already has. */
-async function mintScopes({ gateway, operations }: Exchange, renamed: ReadonlyMap<string, string>): Promise<Map<string, string>> {
+async function mintScopes(
+  { gateway, operations }: Exchange,
+  renamed: ReadonlyMap<string, string>,
+): Promise<Map<string, string>> {
   const minted = new Map<string, string>();
   for (const [index, { interaction, type, id, fullUrl }] of operations.entries()) {
     if (type !== 'Patient' || interaction === 'delete') continue;

@@ -8,7 +8,7 @@ import { createMemoryLedger, type KeyDatabase, testLog } from '../testing.ts';
 import type { CustodianCredentials } from './credentials.ts';
 import { createCustodianServer } from './server.ts';
 
-export interface ChildSettings {
+interface ChildSettings {
   readonly connection: KeyDatabase['connection'];
   readonly directory: string;
   readonly tenant: string;

@@ -31,6 +31,9 @@ const MAX_BODY_BYTES = 256 * 1024;
 export function createCustodianServer(options: CustodianServerOptions): CustodianServer {
   const { custodian, socketPath, credentials, clock, log } = options;
   const app = fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: 'idle' });
+  let closing = false;
+  // A connection kept alive behind the last answer would hold the close up until the client lets go of it.
+  app.addHook('onSend', async (_request, reply) => void (closing && reply.header('connection', 'close')));
   const refuseStranger = createRefuseStranger({ record: (id) => custodian.recordStranger(id), clock, log });
   addErrors(app, log);
   addHealth(app, custodian);
@@ -41,7 +44,10 @@ export function createCustodianServer(options: CustodianServerOptions): Custodia
       await app.listen({ path: socketPath });
       chmodSync(socketPath, 0o600);
     },
-    close: () => app.close(),
+    close() {
+      closing = true;
+      return app.close();
+    },
   };
 }
 

@@ -10,7 +10,7 @@ export interface RootFactory {
   open(context: TestContext): Promise<{
     readonly root: Root;
     /** The same root as another process would open it. */
-    reopen(): Promise<Root>;
+    readonly reopen: () => Promise<Root>;
   }>;
 }
 

@@ -1,7 +1,7 @@
 /** A root: what wraps the tenant KEKs. An HSM, a KMS, or for development a file. */
 import type { z } from 'zod';
 
-export interface RootDescription {
+interface RootDescription {
   /** Name of the root's definition, e.g. `local`. */
   readonly provider: string;
   /** Whether the key lives in hardware that it cannot leave. */

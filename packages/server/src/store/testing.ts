@@ -1,4 +1,5 @@
 /** A store on a real PostgreSQL for tests: started once per file, spoken to over its socket. */
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -7,11 +8,11 @@ import type { KeyService } from '@keyward/sdk/client';
 import { type DataKey, generateDataKey } from '@keyward/sdk/seal';
 import type pg from 'pg';
 import { readOrCreateSecret } from '../config/index.ts';
-import { createLog, dataPaths, KeywardError, systemClock } from '../core/index.ts';
+import { type Clock, createLog, dataPaths, KeywardError, systemClock } from '../core/index.ts';
 import { migrate, openPool, startEmbeddedPostgres, superuserConnection } from '../db/index.ts';
 import { createStoreServer, STORE_MIGRATIONS } from './index.ts';
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
@@ -24,8 +25,17 @@ export interface Tree {
   readonly [name: string]: Tree;
 }
 
+/** A leaf that must be a text. */
+export function leaf(value: Tree | undefined): string {
+  assert.equal(typeof value, 'string');
+  return value as unknown as string;
+}
+
 export interface TestStore {
   readonly pool: pg.Pool;
+  readonly socketPath: string;
+  /** While true, the custodian answers nobody. */
+  readonly custodian: { down: boolean };
   /** Lines the store logged. */
   readonly logged: string[];
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
@@ -34,20 +44,23 @@ export interface TestStore {
   stop(): Promise<void>;
 }
 
-export async function startTestStore(): Promise<TestStore> {
+export async function startTestStore(clock: Clock = systemClock): Promise<TestStore> {
   const directory = mkdtempSync(join(tmpdir(), 'keyward-store-'));
   const paths = dataPaths(directory);
+  const custodian = { down: false };
   const logged: string[] = [];
   const log = createLog('store', { write: (line) => void logged.push(line) });
   const superuserPassword = readOrCreateSecret(paths, 'db-superuser');
   const postgres = await startEmbeddedPostgres({ paths, superuserPassword, log, onNotice: () => undefined });
   const pool = openPool(superuserConnection(paths), { max: 8, applicationName: 'store test' });
   await migrate(pool, 'store', STORE_MIGRATIONS);
-  const server = createStoreServer({ pool, keys: memoryKeys(), tenant: 'test', clock: systemClock, log });
+  const server = createStoreServer({ pool, keys: memoryKeys(custodian), tenant: 'test', clock, log });
   const socketPath = join(directory, 'store.sock');
   await server.listen(socketPath);
   return {
     pool,
+    socketPath,
+    custodian,
     logged,
     call: (method, path, body, headers = {}) => send(socketPath, method, path, body, headers),
     dump: () => dumpTables(pool),
@@ -61,7 +74,7 @@ export async function startTestStore(): Promise<TestStore> {
 }
 
 /** A custodian's promise kept in memory: one key for each spec, found again by its id. */
-function memoryKeys(): KeyService {
+function memoryKeys(custodian: { readonly down: boolean }): KeyService {
   const bySpec = new Map<string, DataKey>();
   const keyOf = (spec: string): DataKey => bySpec.get(spec) ?? bySpec.set(spec, generateDataKey()).get(spec)!;
   const byId = (id: string): DataKey => {
@@ -69,9 +82,13 @@ function memoryKeys(): KeyService {
     if (!key) throw new KeywardError('KEYS_UNKNOWN_KEY');
     return key;
   };
+  const whenUp = async <T>(answer: () => T): Promise<T> => {
+    if (custodian.down) throw new KeywardError('KEYS_UNAVAILABLE');
+    return answer();
+  };
   return {
-    protect: async (specs) => specs.map((spec) => keyOf(JSON.stringify(spec))),
-    process: async (ids) => ids.map(byId),
+    protect: (specs) => whenUp(() => specs.map((spec) => keyOf(JSON.stringify(spec)))),
+    process: (ids) => whenUp(() => ids.map(byId)),
   };
 }
 

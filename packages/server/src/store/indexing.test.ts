@@ -1,0 +1,207 @@
+/** Tests of the indexer without a database: every expression of R4 compiles, and each datatype gives the rows it should. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Json, generateDataKey } from '@keyward/sdk/seal';
+import * as fc from 'fast-check';
+import { isResourceType, searchParameters } from '../phi/index.ts';
+import { dateInterval } from './dates.ts';
+import { compileExpression } from './expression.ts';
+import { ANY_SYSTEM, indexRows, systemToken, valueToken } from './index-rows.ts';
+import type { IndexTable } from './migrations.ts';
+import { indexedParameters } from './parameters.ts';
+import { RESOURCE_TYPES } from './resource-types.ts';
+import { splitUnescaped, unescape } from './search-parse.ts';
+import type { Resource } from './types.ts';
+
+const key = generateDataKey();
+const rowsOf = (resource: Resource, table: IndexTable, param: string) => {
+  const rows = indexRows(resource, indexedParameters(resource.resourceType).values(), key)[table];
+  return rows.filter(([code]) => code === param).map(([, ...row]) => row);
+};
+
+test('[E7] every resource type of R4 is known and every one of its search expressions compiles', () => {
+  for (const type of RESOURCE_TYPES) {
+    assert.ok(isResourceType(type), type);
+    for (const { expression } of searchParameters(type)) if (expression !== '') compileExpression(expression);
+  }
+  assert.throws(() => compileExpression('Patient.name.first()'));
+});
+
+const EXTRACTIONS: readonly (readonly [expression: string, resource: Record<string, Json>, values: readonly Json[]])[] =
+  [
+    ['Patient.name.given', { name: [{ given: ['a', 'b'] }, { given: ['c', null] }, {}] }, ['a', 'b', 'c']],
+    [
+      "Patient.telecom.where(system='phone')",
+      { telecom: [{ system: 'phone', value: '1' }, { system: 'email' }] },
+      [{ system: 'phone', value: '1' }],
+    ],
+    [
+      'Account.subject.where(resolve() is Patient)',
+      { subject: [{ reference: 'Patient/1' }, { reference: 'Group/1' }] },
+      [{ reference: 'Patient/1' }],
+    ],
+    ['Observation.value.ofType(string)', { valueString: 'x' }, ['x']],
+    ['Observation.value.ofType(string)', { valueQuantity: { value: 1 } }, []],
+    [
+      'Observation.code | Observation.value.ofType(CodeableConcept)',
+      { code: { text: 'c' }, valueCodeableConcept: { text: 'v' } },
+      [{ text: 'c' }, { text: 'v' }],
+    ],
+    [
+      'Bundle.entry[0].resource',
+      { entry: [{ resource: { id: 'first' } }, { resource: { id: 'second' } }] },
+      [{ id: 'first' }],
+    ],
+    ['Patient.deceased.exists() and Patient.deceased != false', { deceasedDateTime: '2020' }, [true]],
+    ['Patient.deceased.exists() and Patient.deceased != false', { deceasedBoolean: false }, [false]],
+    ['Patient.deceased.exists() and Patient.deceased != false', {}, [false]],
+  ];
+
+for (const [expression, resource, values] of EXTRACTIONS) {
+  test(`[E7] ${expression} of ${JSON.stringify(resource)}`, () => {
+    const found = compileExpression(expression)({ resourceType: 'Any', ...resource });
+    assert.deepEqual(
+      found.map(({ value }) => value),
+      values,
+    );
+  });
+}
+
+test('[E7] codes are indexed with their systems: Coding, CodeableConcept, code and boolean', () => {
+  const coding = { system: 'http://loinc.org', code: '8302-2', display: 'Body height' };
+  const observation = {
+    resourceType: 'Observation',
+    status: 'final',
+    code: { coding: [coding, { code: 'bare' }], text: 'never indexed' },
+  };
+  assert.deepEqual(rowsOf(observation, 'index_code', 'code'), [
+    ['http://loinc.org', '8302-2'],
+    ['', 'bare'],
+  ]);
+  assert.deepEqual(rowsOf(observation, 'index_code', 'status'), [['', 'final']]);
+  assert.deepEqual(rowsOf({ resourceType: 'Patient', active: true }, 'index_code', 'active'), [['', 'true']]);
+});
+
+test('[E7] identifiers and contact points become tokens with, without and of their system, never codes', () => {
+  const patient = {
+    resourceType: 'Patient',
+    identifier: [{ system: 'urn:mrn', value: 'A1' }],
+    telecom: [{ system: 'email', value: 'a@b' }],
+  };
+  const expected = [
+    valueToken(key, 'identifier', ANY_SYSTEM, 'A1'),
+    valueToken(key, 'identifier', 'urn:mrn', 'A1'),
+    systemToken(key, 'identifier', 'urn:mrn'),
+  ];
+  assert.deepEqual(
+    rowsOf(patient, 'index_blind', 'identifier'),
+    expected.map((token) => [token]),
+  );
+  assert.deepEqual(rowsOf(patient, 'index_code', 'identifier'), []);
+  assert.deepEqual(rowsOf(patient, 'index_code', 'telecom'), []);
+  assert.equal(rowsOf(patient, 'index_blind', 'email').length, 3);
+});
+
+test('[E7] what cannot stand in an index is kept out of it, and its resource is still accepted', () => {
+  for (const text of ['a\0b', 'x'.repeat(1001)]) {
+    const coding = [
+      { system: 'urn:s', code: text },
+      { system: text, code: 'c' },
+    ];
+    assert.deepEqual(rowsOf({ resourceType: 'Observation', code: { coding } }, 'index_code', 'code'), []);
+    const identifier = [{ system: text, value: 'v' }];
+    assert.deepEqual(rowsOf({ resourceType: 'Observation', identifier }, 'index_blind', 'identifier'), []);
+  }
+});
+
+test('[E7] one value has different tokens under different parameters and keys', () => {
+  const tokens = [
+    valueToken(key, 'family', '', 'x'),
+    valueToken(key, 'given', '', 'x'),
+    valueToken(generateDataKey(), 'family', '', 'x'),
+  ];
+  assert.equal(new Set(tokens).size, 3);
+});
+
+test('[E3] only references within the store are indexed: no urn, no absolute URL, no fragment', () => {
+  const subjects = [
+    'Patient/p1',
+    'Patient/p1/_history/3',
+    'urn:uuid:1',
+    'http://elsewhere/Patient/p2',
+    '#contained',
+    'Patient?name=x',
+  ];
+  const rows = subjects.map((reference) =>
+    rowsOf({ resourceType: 'Observation', subject: { reference } }, 'index_reference', 'subject'),
+  );
+  assert.deepEqual(rows, [[['Patient', 'p1']], [['Patient', 'p1']], [], [], [], []]);
+});
+
+test('[E7] dates are half-open intervals of their own precision, and open periods reach to the ends of time', () => {
+  const rows = (more: Record<string, Json>) =>
+    rowsOf({ resourceType: 'Observation', ...more }, 'index_date', 'date').flat();
+  assert.deepEqual(rows({ effectiveDateTime: '2020-02' }), ['2020-02-01T00:00:00.000Z', '2020-03-01T00:00:00.000Z']);
+  assert.deepEqual(rows({ effectivePeriod: { start: '2020-02-29' } }), [
+    '2020-02-29T00:00:00.000Z',
+    '9999-12-31T23:59:59.999Z',
+  ]);
+  assert.deepEqual(rows({ effectivePeriod: { start: 'soon' } }), []);
+  assert.deepEqual(rows({ effectiveDateTime: 'soon' }), []);
+});
+
+const INTERVALS = [
+  ['2020', '2020-01-01T00:00:00.000Z', '2021-01-01T00:00:00.000Z'],
+  ['2020-12', '2020-12-01T00:00:00.000Z', '2021-01-01T00:00:00.000Z'],
+  ['2020-12-31', '2020-12-31T00:00:00.000Z', '2021-01-01T00:00:00.000Z'],
+  ['9999-12-31', '9999-12-31T00:00:00.000Z', '9999-12-31T23:59:59.999Z'],
+  ['0001-01-01T00:00:00+14:00', '0001-01-01T00:00:00.000Z', '0001-01-01T00:00:00.000Z'],
+  ['2020-01-01T10:00', '2020-01-01T10:00:00.000Z', '2020-01-01T10:01:00.000Z'],
+  ['2020-01-01T10:00:07+02:00', '2020-01-01T08:00:07.000Z', '2020-01-01T08:00:08.000Z'],
+  ['2020-01-01T10:00:07.1239Z', '2020-01-01T10:00:07.123Z', '2020-01-01T10:00:07.124Z'],
+] as const;
+
+for (const [text, start, end] of INTERVALS) {
+  test(`[E7] ${text} reaches from ${start} up to ${end}`, () => {
+    assert.deepEqual(dateInterval(text), { start, end });
+  });
+}
+
+for (const text of [
+  '',
+  '0000',
+  '20',
+  '2020-13',
+  '2020-02-30',
+  '2020-01-01T25:00',
+  '2020-01-01x',
+  ' 2020',
+  '2020-01-01T10',
+]) {
+  test(`[E7] "${text}" is no date`, () => assert.equal(dateInterval(text), undefined));
+}
+
+test('[E7] a date lies within every coarser date that begins it', () => {
+  fc.assert(
+    fc.property(fc.date({ min: new Date('0100-01-01'), max: new Date('9998-12-31'), noInvalidDate: true }), (date) => {
+      const text = date.toISOString();
+      const fine = dateInterval(text);
+      for (const length of [4, 7, 10]) {
+        const coarse = dateInterval(text.slice(0, length));
+        assert.ok(fine && coarse && coarse.start <= fine.start && fine.end <= coarse.end);
+      }
+    }),
+  );
+});
+
+test('[E7] escaped separators do not separate', () => {
+  assert.deepEqual(splitUnescaped('a\\,b,c', ',').map(unescape), ['a,b', 'c']);
+  assert.deepEqual(splitUnescaped('sys|a\\|b', '|').map(unescape), ['sys', 'a|b']);
+  assert.deepEqual(splitUnescaped('|x', '|'), ['', 'x']);
+  fc.assert(
+    fc.property(fc.array(fc.string(), { minLength: 1 }), (parts) => {
+      const joined = parts.map((part) => part.replace(/[\\,|$]/g, '\\$&')).join(',');
+      assert.deepEqual(splitUnescaped(joined, ',').map(unescape), parts);
+    }),
+  );
+});
