@@ -48,6 +48,25 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** Server processes of PostgreSQL that serve connections of one role. */
+export async function backendsOf(product: Product, role: string): Promise<number[]> {
+  const postmaster = postmasterPid(product);
+  const found = (await processTable()).filter(
+    ({ parent, args }) => parent === postmaster && args.includes(` ${role} `),
+  );
+  return found.map(({ pid }) => pid);
+}
+
+/** While `work` runs they neither work nor answer, as on a disk that hangs. */
+export async function whileStopped(pids: readonly number[], work: () => Promise<void>): Promise<void> {
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  try {
+    await work();
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+}
+
 /** SIGKILL to all at once: no process can finish anything or tell another. */
 export function killAll(pids: readonly number[]): void {
   for (const pid of pids) process.kill(pid, 'SIGKILL');

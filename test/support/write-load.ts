@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newUuid } from '../../packages/server/src/core/index.ts';
 import type { Answer, Product } from './product.ts';
 
-/** Between two writes of one writer. */
-const PAUSE_MS = 20;
+/** Between two writes of one writer; longer where nothing listens. */
+const PAUSE_MS = 10;
+const BROKEN_PAUSE_MS = 50;
 const POLL_MS = 10;
 
 type Resource = { readonly resourceType: string; readonly [name: string]: unknown };
@@ -105,23 +106,24 @@ export class WriteLoad {
     return this.attempts.flatMap(({ fate }) => (fate.kind === 'acknowledged' ? [fate] : []));
   }
 
-  /** When the first of `count` writes that began after `sinceMs` was acknowledged. */
-  async untilAcknowledged(sinceMs: number, count: number, timeoutMs: number): Promise<number> {
+  /** When the first of `count` new patients was acknowledged whose writing began after `sinceMs`; each needs a new key. */
+  async untilPatients(sinceMs: number, count: number, timeoutMs: number): Promise<number> {
     for (const giveUpAt = performance.now() + timeoutMs; performance.now() < giveUpAt; await sleep(POLL_MS)) {
-      const since = this.attempts.filter(({ fate, startedMs }) => fate.kind === 'acknowledged' && startedMs > sinceMs);
+      const since = this.attempts.filter(({ fate, startedMs }) => startedMs > sinceMs && patientOf(fate) !== undefined);
       if (since.length >= count) return Math.min(...since.map(({ startedMs, durationMs }) => startedMs + durationMs));
     }
-    throw new Error(`no ${count} writes were acknowledged within ${timeoutMs} ms`);
+    throw new Error(`no ${count} new patients were acknowledged within ${timeoutMs} ms`);
   }
 
   async #writeOn(first: number): Promise<void> {
-    for (let turn = first; this.#running; turn++) {
-      await this.#write(turn);
-      await sleep(PAUSE_MS);
+    let turn = first;
+    while (this.#running) {
+      const { kind } = await this.#write(turn++);
+      await sleep(kind === 'broken' ? BROKEN_PAUSE_MS : PAUSE_MS);
     }
   }
 
-  async #write(turn: number): Promise<void> {
+  async #write(turn: number): Promise<Fate> {
     const number = newUuid();
     const sending = (SENDINGS[turn % SENDINGS.length] as (typeof SENDINGS)[number])(number, this.#lastPatient);
     const startedMs = performance.now();
@@ -130,10 +132,13 @@ export class WriteLoad {
       .then((answer) => fateOf(answer, sending))
       .catch((error: unknown): Fate => ({ kind: 'broken', error }));
     this.attempts.push({ number, startedMs, durationMs: performance.now() - startedMs, fate });
-    if (fate.kind !== 'acknowledged') return;
-    this.#lastPatient = fate.written.find(({ name }) => name.startsWith('Patient/'))?.name ?? this.#lastPatient;
+    this.#lastPatient = patientOf(fate) ?? this.#lastPatient;
+    return fate;
   }
 }
+
+const patientOf = (fate: Fate): string | undefined =>
+  fate.kind === 'acknowledged' ? fate.written.find(({ name }) => name.startsWith('Patient/'))?.name : undefined;
 
 function fateOf(answer: Answer, { resources }: Sending): Fate {
   const correlationId = String(answer.headers['x-correlation-id']);

@@ -145,7 +145,6 @@ export const CONTEXTS: Readonly<Record<string, Change>> = {
 /** By url of the extension entered. */
 const EXTENSION_CONTEXTS: ReadonlyMap<string, Change> = new Map<string, Change>([
   ['http://hl7.org/fhir/StructureDefinition/patient-birthTime', { fieldClass: 'birthDate', datesAreBirth: true }],
-  ['http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName', { fieldClass: 'name' }],
   ['http://hl7.org/fhir/StructureDefinition/geolocation', { fieldClass: 'address', everything: true }],
 ]);
 

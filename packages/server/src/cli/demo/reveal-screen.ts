@@ -30,12 +30,12 @@ export function renderReveal(views: Reveal, output: Output): string {
   ].join('');
 }
 
-/** One row per element that the clinician sees. */
+/** One row per element that the clinician sees and that the FHIR server received otherwise, if that is known. */
 function personRows({ clinician, billing }: Reveal, received: Json | undefined): string[][] {
   const billed = leavesOf(billing);
   const sent: Leaves = received === undefined ? new Map() : new Map([...leavesOf(received), ...tokensOf(received)]);
   return [...leavesOf(clinician)]
-    .filter(([path]) => !ABOUT_THE_RECORD.test(path))
+    .filter(([path, value]) => !ABOUT_THE_RECORD.test(path) && sent.get(path) !== value)
     .map(([path, value]) => [path, value, billed.get(path) ?? NOT_SHOWN, sent.get(path) ?? NOT_SHOWN]);
 }
 

@@ -2,7 +2,10 @@
 import { type Exchange, known } from '../exchange.ts';
 
 export async function forward(exchange: Exchange): Promise<void> {
-  exchange.answer = await exchange.gateway.upstream.request(known(exchange.outgoing, 'outgoing request'));
+  const { headers, ...request } = known(exchange.outgoing, 'outgoing request');
+  // The keys the built-in store asks for are then recorded under the same id.
+  const withId = { ...headers, 'x-correlation-id': exchange.correlationId };
+  exchange.answer = await exchange.gateway.upstream.request({ ...request, headers: withId });
 }
 
 export function planRead(exchange: Exchange): void {

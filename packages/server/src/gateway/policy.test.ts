@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { KeywardError } from '../core/index.ts';
+import type { Principal } from '../identity/index.ts';
+import { FIELD_CLASSES } from '../phi/index.ts';
+import { DEFAULT_POLICY, loadPolicy, type PolicyInteraction } from './policy.ts';
+
+const policy = loadPolicy(DEFAULT_POLICY);
+const caller = (change: Partial<Principal> = {}): Principal => ({
+  sub: 's',
+  role: 'clinician',
+  scopes: ['user/*.cruds'],
+  patient: undefined,
+  purpose: 'TREAT',
+  client: undefined,
+  issuer: 'i',
+  mfa: true,
+  expiresAt: 0,
+  ...change,
+});
+
+function outcome(change: Partial<Principal>, interaction: PolicyInteraction = 'read', type = 'Patient'): string {
+  try {
+    return policy.decide(caller(change), interaction, type).rule;
+  } catch (error) {
+    assert.ok(error instanceof KeywardError);
+    return error.code;
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'keyward-policy-'));
+after(() => rmSync(folder, { recursive: true }));
+function loading(rule: string): () => unknown {
+  const file = join(folder, 'policy.yaml');
+  writeFileSync(file, `version: 1\nroles:\n  clerk:\n    mfa: true\n    rules:\n      - ${rule}\n`);
+  return () => loadPolicy(file);
+}
+
+test('[A3] what no rule permits is denied: role, purpose, type and interaction all must fit', () => {
+  const denied: [Partial<Principal>, PolicyInteraction?, string?][] = [
+    [{ role: 'stranger' }],
+    [{ role: 'constructor' }],
+    [{ role: '__proto__' }],
+    [{ role: 'auditor', purpose: 'HOPERAT' }],
+    [{ role: 'admin', purpose: 'TREAT' }],
+    [{ purpose: undefined }],
+    [{ purpose: 'HPAYMT' }],
+    [{ role: 'billing', purpose: 'TREAT' }],
+    [{ role: 'billing', purpose: 'HPAYMT' }, 'update'],
+    [{ role: 'billing', purpose: 'HPAYMT' }, 'read', 'Observation'],
+    [{ role: 'researcher', purpose: 'HRESCH' }, 'history'],
+  ];
+  for (const [change, interaction, type] of denied)
+    assert.equal(outcome(change, interaction, type), 'ACCESS_DENIED', JSON.stringify(change));
+});
+
+test('[A3] a permitted request names the rule that decided', () => {
+  assert.equal(outcome({}), 'clinician-care');
+  assert.equal(outcome({ role: 'billing', purpose: 'HPAYMT' }), 'billing-claims');
+  assert.equal(outcome({ role: 'billing', purpose: 'HPAYMT' }, 'read', 'Practitioner'), 'billing-directory');
+});
+
+test('[A2] a workforce role without a second factor is sent back to sign in', () => {
+  for (const role of ['clinician', 'billing', 'researcher', 'auditor', 'admin'])
+    assert.equal(outcome({ role, mfa: false }), 'IDENTITY_MFA_REQUIRED');
+});
+
+test('[A4] a class that a rule does not name is neither opened nor masked', () => {
+  const { open, mask } = policy.decide(caller({ role: 'billing', purpose: 'HPAYMT' }), 'read', 'Patient');
+  assert.deepEqual([...open].toSorted(), ['address', 'birthDate', 'label', 'name']);
+  assert.deepEqual([...mask], ['identifier']);
+  assert.deepEqual([...policy.decide(caller(), 'read', 'Patient').open].toSorted(), [...FIELD_CLASSES].toSorted());
+  assert.equal(policy.decide(caller({ role: 'researcher', purpose: 'HRESCH' }), 'read', 'Patient').open.size, 0);
+});
+
+test('[A3] a patient sees one record only, and without a patient in context none', () => {
+  const patient = { role: 'patient', purpose: 'PATRQT', scopes: ['patient/*.rs'] };
+  assert.equal(policy.decide(caller({ ...patient, patient: 'p1' }), 'read', 'Observation').patient, 'p1');
+  assert.equal(outcome(patient), 'ACCESS_SCOPE');
+  assert.equal(
+    outcome({ scopes: ['patient/*.rs'] }),
+    'ACCESS_SCOPE',
+    'a clinician with patient scopes only is limited too',
+  );
+  assert.equal(policy.decide(caller({ scopes: ['patient/*.rs'], patient: 'p2' }), 'read', 'Patient').patient, 'p2');
+});
+
+test('[A3] the scopes of the token limit what the role would permit', () => {
+  assert.equal(outcome({ scopes: [] }), 'ACCESS_SCOPE');
+  assert.equal(outcome({ scopes: ['user/Observation.rs'] }), 'ACCESS_SCOPE');
+  assert.equal(outcome({ scopes: ['user/Patient.r'] }, 'search'), 'ACCESS_SCOPE');
+});
+
+test('[A4] a rule that may update without seeing everything is refused when the policy is loaded', () => {
+  const rule = (open: string) =>
+    `{ id: r, purposes: [TREAT], types: [Patient], interactions: [read, update], open: ${open} }`;
+  assert.throws(loading(rule('[name]')), { code: 'CONFIG_INVALID' });
+  assert.doesNotThrow(loading(rule("['*']")));
+});
+
+test('[A3] a policy with unknown types, classes, interactions or members is refused', () => {
+  const rule = { id: 'r', purposes: '[TREAT]', types: '[Patient]', interactions: '[read]', open: '[name]' };
+  const text = (change: Partial<typeof rule> & { extra?: string }) =>
+    `{ ${Object.entries({ ...rule, ...change })
+      .map(([name, value]) => `${name}: ${value}`)
+      .join(', ')} }`;
+  assert.doesNotThrow(loading(text({})));
+  for (const change of [
+    { types: '[Patiemt]' },
+    { open: '[nmae]' },
+    { interactions: '[reed]' },
+    { purposes: '[]' },
+    { extra: '1' },
+  ]) {
+    assert.throws(loading(text(change)), { code: 'CONFIG_INVALID' }, JSON.stringify(change));
+  }
+});
