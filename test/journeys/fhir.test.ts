@@ -43,7 +43,7 @@ test('[E1] create answers 201 with location, version, and what was sent; the id 
   assert.equal(header(answer, 'location'), `${product.base}/Patient/${id}/_history/1`);
   assert.equal(header(answer, 'etag'), 'W/"1"');
   const { id: _id, meta: _meta, ...rest } = plain(answer.body);
-  const { id: _sentId, ...sentRest } = sent;
+  const { id: _sentId, ...sentRest } = plain(sent);
   assert.deepEqual(rest, sentRest);
 });
 
@@ -172,7 +172,7 @@ test('[E1] a batch answers every entry for itself', async () => {
     entries(answer).map(({ response }) => response.status),
     ['200', '404', '201', '400', '400'],
   );
-  assert.equal((entries(answer)[0]?.resource['name'] as { family: string }[])[0]?.family, 'Batched');
+  assert.match(JSON.stringify(entries(answer)[0]), /"family":"Batched"/);
 });
 
 test('[E1] decimals keep their digits, primitives their extensions, arrays their holes', async () => {
@@ -305,6 +305,7 @@ test('[L1] a write is in the ledger twice, a read once with the classes it opene
   const read = await clinician({ path: `/Patient/${id}` });
   const [disclosure] = (await of(read)).filter((entry) => (entry['class'] as unknown) === 'disclosure');
   assert.deepEqual(disclosure?.['event']?.['resources'], [`Patient/${id}`]);
-  assert.deepEqual((disclosure?.['event']?.['classes'] as unknown as string[]).toSorted(), ['birthDate', 'name']);
+  const opened = disclosure?.['event']?.['classes'] as unknown as string[] | undefined;
+  assert.deepEqual(opened?.toSorted(), ['birthDate', 'name']);
   assert.doesNotMatch(JSON.stringify(disclosure), /Recorded|1980/);
 });
