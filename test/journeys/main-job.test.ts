@@ -52,9 +52,15 @@ function mainJob(data: DataSet): void {
   const sent = bundles.flatMap(({ bundle }) => bundle.entry.map(({ resource }) => resource));
   let product: Product;
   let found: Map<string, Resource[]>;
+  /** Texts that must be in no file; without the few that an empty PostgreSQL brings along (a time zone, a word of its catalog). */
+  let hidden: Set<string>;
 
   before(async () => {
     product = await startProduct();
+    const all = identifyingTexts(bundles);
+    const own = new Set(filesHolding(product.dataDir, all).map(({ text }) => text));
+    hidden = new Set([...all].filter((text) => !own.has(text)));
+    assert.ok(hidden.size > 50 && own.size < all.size / 20);
     const load = spawnSync(process.execPath, [MAIN, 'demo', 'load', '--data-dir', product.dataDir, data.folder], {
       encoding: 'utf8',
     });
@@ -196,11 +202,9 @@ function mainJob(data: DataSet): void {
   });
 
   test('[P2] nothing that identifies a patient stands in any file or log, running and stopped', async () => {
-    const texts = identifyingTexts(bundles);
-    assert.ok(texts.size > 50);
-    assert.deepEqual(filesHolding(product.dataDir, texts), []);
+    assert.deepEqual(filesHolding(product.dataDir, hidden), []);
     assert.equal(await product.stop(), 0);
-    assert.deepEqual(filesHolding(product.dataDir, texts), []);
+    assert.deepEqual(filesHolding(product.dataDir, hidden), []);
   });
 
   test('[S1] it starts again on the same data, and the data opens', async () => {

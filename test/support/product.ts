@@ -238,14 +238,19 @@ after(async () => {
   }
 });
 
-/** Every file below a folder that holds one of the texts, as `file: text`. */
-export function filesHolding(folder: string, texts: ReadonlySet<string>): string[] {
+export interface Hit {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Every file below a folder that holds one of the texts. */
+export function filesHolding(folder: string, texts: ReadonlySet<string>): Hit[] {
   const needles = [...texts].map((text) => ({ text, bytes: Buffer.from(text) }));
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .flatMap((entry) => {
       const file = join(entry.parentPath, entry.name);
       const content = readFileSync(file);
-      return needles.filter(({ bytes }) => content.includes(bytes)).map(({ text }) => `${file}: ${text}`);
+      return needles.filter(({ bytes }) => content.includes(bytes)).map(({ text }) => ({ file, text }));
     });
 }
