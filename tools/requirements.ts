@@ -1,9 +1,8 @@
-/** The generated page of requirements: what Keyward promises, how far each promise is held, and the tests that carry its id. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** What Keyward promises, how far each promise is held, and the tests that carry its id: the page docs/reference/requirements.md. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
-const PAGE = join(ROOT, 'docs/reference/requirements.md');
 const TEST_FOLDERS = ['packages', 'test', 'tools', 'examples'];
 
 type Status = 'held' | 'first step' | 'not yet';
@@ -138,12 +137,10 @@ Test names start with the id of the promise they hold, so \`grep -rn "\\[K6\\]" 
 A parametrised declaration counts once and runs once per case.
 `;
 
-function renderRequirements(): string {
+export function renderRequirements(): string {
   const tests = testsById();
   const wrong = complaints(tests);
   if (wrong.length > 0) throw new Error(wrong.join('\n'));
   const sections = Object.entries(AREAS).map(([letter, title]) => areaSection(letter, title, tests));
   return [PREFACE, ...sections].join('\n');
 }
-
-if (import.meta.main) writeFileSync(PAGE, renderRequirements());

@@ -3,10 +3,23 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { installIfMissing, ROOT, runtimePath } from './install.mjs';
 
+/** How often we look whether npm is still there. */
+const PARENT_POLL_MS = 250;
+
 installIfMissing({ development: false });
+const parent = process.ppid;
 const child = spawn(runtimePath(), [join(ROOT, 'packages/server/src/main.ts'), 'up', ...process.argv.slice(2)], {
   stdio: 'inherit',
   cwd: ROOT,
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+// npm tells its shell to end, and not every shell tells us.
+const watch = setInterval(() => process.ppid === parent || child.kill('SIGTERM'), PARENT_POLL_MS);
+watch.unref();
+child.on('error', () => {
+  console.error(
+    'error: the Node.js runtime of this project cannot be started\nhint: remove node_modules and try again',
+  );
+  process.exit(3);
+});
 child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)));

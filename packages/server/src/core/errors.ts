@@ -79,6 +79,13 @@ export const ERRORS = {
     'Stop the other program, or choose another port with --gateway-port or --admin-port.',
     { exit: 3 },
   ),
+  UP_ADDRESS_REFUSED: row(
+    500,
+    'invalid',
+    'An address that Keyward should listen on cannot be used.',
+    'Correct gateway.host and admin.host, and choose ports from 1024 on.',
+    { exit: 3 },
+  ),
   UP_DATA_DIR: row(
     500,
     'exception',

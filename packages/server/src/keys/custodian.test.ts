@@ -32,7 +32,7 @@ const SPECS: Readonly<Record<KeySpec['kind'], KeySpec>> = {
 
 const MAY_USE: Readonly<Record<RemoteCaller, readonly KeySpec['kind'][]>> = {
   gateway: ['subject', 'tenant', 'index', 'cursor', 'ledger', 'pseudonym'],
-  store: ['tenant', 'index', 'store', 'ledger', 'pseudonym'],
+  store: ['store'],
   admin: ['ledger', 'pseudonym'],
 };
 
@@ -193,6 +193,14 @@ for (const [caller, kinds] of Object.entries(MAY_USE) as [RemoteCaller, readonly
     }
   });
 }
+
+test("[K4] the index keys of the gateway and of the store are not each other's", async (context) => {
+  const { custodian } = await start(context);
+  const own: KeySpec = { kind: 'index', indexClass: 'store' };
+  const [key] = await custodian.protect('store', [own], TEST_USE);
+  await assert.rejects(custodian.protect('gateway', [own], TEST_USE), { code: 'KEYS_FORBIDDEN' });
+  await assert.rejects(custodian.process('gateway', [key!.id], TEST_USE), { code: 'KEYS_FORBIDDEN' });
+});
 
 test('[K4] a forbidden spec makes no key, neither its own nor those beside it', async (context) => {
   const { custodian, tenant } = await start(context);

@@ -52,7 +52,7 @@ export async function serveKeys(dataKeys: DataKeys, witness: Witness, request: K
 export function protectRequest(dataKeys: DataKeys, caller: Caller, specs: readonly KeySpec[], use: KeyUse): KeyRequest {
   const asked = specs.map((spec) => (spec.kind === 'subject' ? { subject: spec.subject } : {}));
   const find = async () => {
-    for (const { kind } of specs) requireGrant(caller, kind);
+    for (const spec of specs) requireGrant(caller, spec.kind, scopeOf(spec));
     const byName = await findOrCreate(dataKeys, specs);
     return specs.map((spec) => byName.get(nameOf(spec.kind, scopeOf(spec))) ?? refuse('KEYS_STATE_REFUSED'));
   };
@@ -88,12 +88,12 @@ const nameOf = (kind: string, scope: string): string => `${kind} ${scope}`;
 
 /** The states of a data key and of the KEK over it both count; opening a data key is recipient use of the KEK. */
 function requirePermitted(key: StoredKey, caller: Caller, operation: KeyOperation): void {
-  requireGrant(caller, key.kind);
+  requireGrant(caller, key.kind, key.scope);
   if (!permits(key.state, operation) || !permits(key.kekState, 'process')) refuse('KEYS_STATE_REFUSED');
 }
 
-function requireGrant(caller: Caller, kind: string): void {
-  if (!mayUse(caller, kind)) refuse('KEYS_FORBIDDEN');
+function requireGrant(caller: Caller, kind: string, scope: string): void {
+  if (!mayUse(caller, kind, scope)) refuse('KEYS_FORBIDDEN');
 }
 
 function refuse(code: ErrorCode): never {

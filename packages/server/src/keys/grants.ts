@@ -3,7 +3,7 @@ import type { KeyKind } from '@keyward/sdk/client';
 
 const GRANTS = {
   gateway: ['subject', 'tenant', 'index', 'cursor', 'ledger', 'pseudonym'],
-  store: ['store', 'index', 'tenant', 'ledger', 'pseudonym'],
+  store: ['store', 'index'],
   admin: ['ledger', 'pseudonym'],
   /** The ledger inside the custodian's own process. */
   custodian: ['ledger', 'pseudonym'],
@@ -15,5 +15,14 @@ export type Caller = keyof typeof GRANTS;
 export const REMOTE_CALLERS = ['gateway', 'store', 'admin'] as const satisfies readonly Caller[];
 export type RemoteCaller = (typeof REMOTE_CALLERS)[number];
 
-/** A kind that is not in the table, as a damaged row may hold, is granted to nobody. */
-export const mayUse = (caller: Caller, kind: string): boolean => (GRANTS[caller] as readonly string[]).includes(kind);
+/** Index class of the built-in store; the others belong to the gateway, and neither needs the other's. */
+const STORE_INDEX_CLASS = 'store';
+
+/**
+ * A kind that is not in the table, as a damaged row may hold, is granted to nobody.
+ * @param scope what the key is for: of an index key its class
+ */
+export function mayUse(caller: Caller, kind: string, scope: string): boolean {
+  if (kind === 'index' && (scope === STORE_INDEX_CLASS) !== (caller === 'store')) return false;
+  return (GRANTS[caller] as readonly string[]).includes(kind);
+}

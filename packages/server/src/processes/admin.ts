@@ -12,6 +12,7 @@ import {
   openLedger,
   openProbe,
   openVerifier,
+  serverHosts,
   storeSocket,
 } from './parts.ts';
 import type { ProcessContext, Running } from './process.ts';
@@ -21,7 +22,7 @@ const ANSWER_LIMITS = { maxDepth: 96 };
 
 export async function startAdmin(context: ProcessContext): Promise<Running> {
   const { config, paths, log } = context;
-  const tls = await ensureServerCertificate({ paths, clock: systemClock });
+  const tls = await ensureServerCertificate({ paths, clock: systemClock, hosts: serverHosts(config) });
   const keys = openKeys(context, 'admin');
   const writerPool = openDatabase(paths, 'ledger-writer', 1);
   const readerPool = openDatabase(paths, 'ledger-reader', 4);

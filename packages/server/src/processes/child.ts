@@ -77,6 +77,8 @@ function spawnChild({ name, main, location, env, paths }: ChildOptions): ChildPr
   try {
     return spawn(process.execPath, [...RUNTIME_FLAGS, main, name, '--data-dir', location.dataDir, ...config], {
       env,
+      // A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which then ends them in order.
+      detached: true,
       stdio: ['ignore', logFile, logFile, 'ipc'],
     });
   } finally {
@@ -99,16 +101,17 @@ function untilReady(child: ChildProcess, name: ProcessName): Promise<void> {
     child.once('error', () => failed('UP_CHILD_FAILED', `${name} could not be started.`));
     child.on('message', (message: ProcessMessage) => {
       if ('failed' in message)
-        return failed(
-          Object.hasOwn(ERRORS, message.failed.code) ? (message.failed.code as ErrorCode) : 'UP_CHILD_FAILED',
-          message.failed.detail ?? `${name}; see logs/${name}.log.`,
-        );
+        return failed(codeOf(message.failed.code), message.failed.detail ?? `${name}; see logs/${name}.log.`);
       clearTimeout(timer);
       child.removeAllListeners('exit');
       resolve();
     });
   });
 }
+
+/** What has no code of its own is told as the process that failed: there is no correlation id to quote. */
+const codeOf = (code: string): ErrorCode =>
+  Object.hasOwn(ERRORS, code) && code !== 'CORE_INTERNAL' ? (code as ErrorCode) : 'UP_CHILD_FAILED';
 
 async function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;

@@ -17,6 +17,7 @@ import {
   openLedger,
   openProbe,
   openVerifier,
+  serverHosts,
   storeSocket,
 } from './parts.ts';
 import type { ProcessContext, Running } from './process.ts';
@@ -37,7 +38,7 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
     policyFile,
   } = config.gateway;
   const policy = loadPolicy(policyFile ?? DEFAULT_POLICY);
-  const tls = await ensureServerCertificate({ paths, clock: systemClock });
+  const tls = await ensureServerCertificate({ paths, clock: systemClock, hosts: serverHosts(config) });
   const keys = openKeys(context, 'gateway');
   const ledgerPool = openDatabase(paths, 'ledger-writer', 2);
   const audit = openLedger(context, ledgerPool, keys);

@@ -3,12 +3,23 @@ import { createCustodianClient, createKeyCache, type KeyService } from '@keyward
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { Pool as HttpPool } from 'undici';
-import { readOrCreateSecret } from '../config/index.ts';
+import { type Config, readOrCreateSecret } from '../config/index.ts';
 import { type DataPaths, systemClock } from '../core/index.ts';
 import { connectionFor, type DatabaseUser, openPool } from '../db/index.ts';
 import { createTokenVerifier, developmentPublicKey, type TokenVerifier } from '../identity/index.ts';
 import { createLedger, type Ledger } from '../ledger/index.ts';
 import type { ProcessContext } from './process.ts';
+
+/** Names the server certificate is good for: this host's, and those clients are told to use. */
+export function serverHosts({ gateway, admin }: Config): string[] {
+  const named = [
+    gateway.publicUrl === undefined ? 'localhost' : new URL(gateway.publicUrl).hostname,
+    gateway.host,
+    admin.host,
+  ];
+  const wildcards = new Set(['0.0.0.0', '::']);
+  return [...new Set(['localhost', '127.0.0.1', '::1', ...named])].filter((host) => !wildcards.has(host));
+}
 
 export const custodianSocket = (paths: DataPaths): string => join(paths.sockets, 'custodian.sock');
 export const storeSocket = (paths: DataPaths): string => join(paths.sockets, 'store.sock');

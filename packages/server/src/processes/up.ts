@@ -1,6 +1,5 @@
 /** `keyward up`: the supervisor of one host. Starts PostgreSQL and the processes in order, keeps them running, stops them in reverse. */
 import { accessSync, constants, mkdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,11 +8,16 @@ import { instanceFile, writeInstance } from '../cli/index.ts';
 import type { Config } from '../config/index.ts';
 import { createLog, type DataPaths, KeywardError, type Log, systemClock } from '../core/index.ts';
 import { createDevelopmentKey, removeDevelopmentKey } from '../identity/index.ts';
-import { type SupervisedChild, superviseChild } from './child.ts';
+import { requireFree } from './addresses.ts';
+import { superviseChild } from './child.ts';
 import { type Database, startDatabase } from './database.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { openLogFile } from './log-file.ts';
-import { loadLocated, type LocationOptions, PROCESS_NAMES } from './process.ts';
+import { serverHosts } from './parts.ts';
+import { loadLocated, type LocationOptions, type ProcessName } from './process.ts';
+
+/** Nothing can be sealed or recorded without the custodian; the others do not need each other to start. */
+const START_ORDER: readonly (readonly ProcessName[])[] = [['custodian'], ['store', 'gateway', 'admin']];
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '..', 'main.ts');
 
@@ -35,52 +39,76 @@ export async function up(options: UpOptions): Promise<void> {
   prepareDirectories(paths);
   const lock = await lockDataDirectory(paths);
   const log = createLog('up', openLogFile(paths, 'up'));
-  const told = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => resolve());
-  });
-  const stops: (() => Promise<void>)[] = [];
+  const ending = untilToldToEnd();
+  const stops: Stop[] = [];
   try {
-    await startAll(options, config, paths, log, stops);
-    const instance = {
-      gatewayUrl: `https://localhost:${config.gateway.port}`,
-      adminUrl: `https://localhost:${config.admin.port}`,
-    };
-    writeInstance(paths, { pid: process.pid, ...instance, ready: true });
-    options.onReady(instance);
-    await told;
+    await startAll({ options, config, paths, log, told: ending.told }, stops);
+    if (!ending.told.aborted) announce(options, config, paths);
+    await ending.ended;
     options.say('stopping …');
   } finally {
     rmSync(instanceFile(paths), { force: true });
-    for (const stop of stops.toReversed()) await stop();
+    await stopAll(stops, log);
     lock.close();
   }
 }
 
-async function startAll(
-  options: UpOptions,
-  config: Config,
-  paths: DataPaths,
-  log: Log,
-  stops: (() => Promise<void>)[],
-): Promise<void> {
-  for (const { host, port } of [config.gateway, config.admin]) await assertFree(host, port);
-  await ensureServerCertificate({ paths, clock: systemClock });
+/**
+ * Listens to the end: Ctrl-C arrives twice, from the terminal and from npm, and must not end us before what we started.
+ * A terminal or pipe that went away must not either.
+ */
+function untilToldToEnd(): { told: AbortSignal; ended: Promise<void> } {
+  const controller = new AbortController();
+  const ended = new Promise<void>((resolve) => controller.signal.addEventListener('abort', () => resolve()));
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => controller.abort());
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  return { told: controller.signal, ended };
+}
+
+function announce(options: UpOptions, config: Config, paths: DataPaths): void {
+  const instance = {
+    gatewayUrl: `https://localhost:${config.gateway.port}`,
+    adminUrl: `https://localhost:${config.admin.port}`,
+  };
+  writeInstance(paths, { pid: process.pid, ...instance, ready: true });
+  options.onReady(instance);
+}
+
+type Stop = () => Promise<void>;
+
+/** In reverse order, and each whatever became of the others. */
+async function stopAll(stops: readonly Stop[], log: Log): Promise<void> {
+  for (const stop of stops.toReversed()) await stop().catch((error) => log.error('could not stop', { error }));
+}
+
+interface Start {
+  readonly options: UpOptions;
+  readonly config: Config;
+  readonly paths: DataPaths;
+  readonly log: Log;
+  /** Aborted by the first signal: nothing more is started then. */
+  readonly told: AbortSignal;
+}
+
+/** Adds to `stops` what has to be stopped, also when it throws. */
+async function startAll({ options, config, paths, log, told }: Start, stops: Stop[]): Promise<void> {
+  await requireFree([config.gateway, config.admin]);
+  await ensureServerCertificate({ paths, clock: systemClock, hosts: serverHosts(config) });
   if (config.identity.issuers.length === 0) createDevelopmentKey(paths);
   else removeDevelopmentKey(paths);
   const database = await startDatabase(paths, log, options.say);
   stops.push(() => database.stop());
-  const children: SupervisedChild[] = [];
-  for (const name of PROCESS_NAMES) {
-    if (name === 'store' && config.gateway.upstreamUrl !== undefined) continue;
-    const env = {
-      ...process.env,
-      KEYWARD_GATEWAY_PORT: String(config.gateway.port),
-      KEYWARD_ADMIN_PORT: String(config.admin.port),
-    };
-    const child = superviseChild({ name, main: MAIN, location: options, env, paths, log });
-    stops.push(() => child.stop());
-    await child.start();
-    children.push(child);
+  const env = {
+    ...process.env,
+    KEYWARD_GATEWAY_PORT: String(config.gateway.port),
+    KEYWARD_ADMIN_PORT: String(config.admin.port),
+  };
+  for (const names of START_ORDER) {
+    if (told.aborted) return;
+    const wanted = names.filter((name) => name !== 'store' || config.gateway.upstreamUrl === undefined);
+    const children = wanted.map((name) => superviseChild({ name, main: MAIN, location: options, env, paths, log }));
+    for (const child of children) stops.push(() => child.stop());
+    await Promise.all(children.map((child) => child.start()));
   }
   void keepDatabase(database, log);
 }
@@ -109,15 +137,4 @@ function prepareDirectories(paths: DataPaths): void {
   } catch (cause) {
     throw new KeywardError('UP_DATA_DIR', { detail: paths.root, cause });
   }
-}
-
-/** @throws KeywardError `UP_PORT_TAKEN`, before anything was started. */
-function assertFree(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', (cause) =>
-      reject(new KeywardError('UP_PORT_TAKEN', { detail: `Port ${port} on ${host}.`, cause })),
-    );
-    probe.listen(port, host, () => probe.close(() => resolve()));
-  });
 }

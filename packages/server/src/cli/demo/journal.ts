@@ -9,7 +9,7 @@ import type { Assigned } from './references.ts';
 
 /** File names stay out: they are often the names of patients. */
 const record = z.strictObject({
-  /** SHA-256 of the file's bytes, hex. */
+  /** Keyed pseudonym of the file's content. */
   hash: z.string(),
   resources: z.int(),
   /** Keyed pseudonym of what the file called a resource → what the server assigned. */
@@ -42,11 +42,12 @@ export function openJournal(paths: DataPaths, { startOver }: { readonly startOve
   };
   readRecords(file).forEach(take);
   return {
-    has: (hash) => hashes.has(hash),
+    has: (hash) => hashes.has(pseudonym(hash)),
     assigned: { get: (name) => assigned.get(pseudonym(name)) },
-    acknowledge({ assigned: named, ...rest }) {
+    acknowledge({ hash, resources, assigned: named }) {
       const line = {
-        ...rest,
+        hash: pseudonym(hash),
+        resources,
         assigned: Object.fromEntries(Object.entries(named).map(([name, reference]) => [pseudonym(name), reference])),
       };
       mkdirSync(paths.run, { recursive: true, mode: 0o700 });

@@ -1,10 +1,10 @@
-/** Keeps the error table, its uses and its reference page equal. */
+/** Keeps the error table, its uses and the generated reference pages equal. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ERRORS } from '../../packages/server/src/core/index.ts';
-import { renderErrorReference } from '../../tools/reference.ts';
+import { REFERENCE_PAGES } from '../../tools/reference.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const sources = ['packages/server/src', 'packages/sdk/src'].flatMap((folder) =>
@@ -26,6 +26,8 @@ test('[S1] every error says what to do next, and its text ends like a sentence',
   }
 });
 
-test('[S1] docs/reference/errors.md is what the table generates', () => {
-  assert.equal(readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8'), renderErrorReference());
-});
+for (const [file, render] of Object.entries(REFERENCE_PAGES)) {
+  test(`[S1] docs/reference/${file} is what the source generates`, () => {
+    assert.equal(readFileSync(join(ROOT, 'docs/reference', file), 'utf8'), render(), 'run "npm run generate"');
+  });
+}
