@@ -35,7 +35,7 @@ export async function createPatients(product: Product, token: string): Promise<s
     const { managingOrganization: _organization, generalPractitioner: _practitioner, ...json } = found.resource;
     const { status, body } = await product.fhir({ path: '/Patient', json, token });
     assert.equal(status, 201, JSON.stringify(body));
-    ids.push(String(body['id']));
+    ids.push((body as unknown as { id: string }).id);
   }
   return ids;
 }

@@ -43,7 +43,7 @@ export function heard(socket: TLSSocket, patienceMs: number): Promise<string> {
 
 /** Status of each response in what was heard. */
 export const statuses = (text: string): number[] =>
-  [...text.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
+  [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 
 const encode = (part: unknown): string =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');

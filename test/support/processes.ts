@@ -72,6 +72,13 @@ export function killAll(pids: readonly number[]): void {
   for (const pid of pids) process.kill(pid, 'SIGKILL');
 }
 
+/** @throws when it is still there after `timeoutMs`. */
+export async function untilGone(pid: number, timeoutMs: number): Promise<void> {
+  for (const giveUpAt = performance.now() + timeoutMs; isAlive(pid); await sleep(POLL_MS)) {
+    if (performance.now() > giveUpAt) throw new Error(`process ${pid} did not end within ${timeoutMs} ms`);
+  }
+}
+
 /** @throws when nobody starts it within `timeoutMs`. */
 export async function untilReplaced(
   product: Product,

@@ -53,7 +53,28 @@ export function createGatewayServer({ gateway, tls, ready }: GatewayServerOption
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
   });
-  return { listen: (port, host) => listen(server, port, host), close: () => close(server) };
+  const lastAnswers = announceEnd(server);
+  return {
+    listen: (port, host) => listen(server, port, host),
+    close: () => {
+      const closed = close(server);
+      lastAnswers();
+      return closed;
+    },
+  };
+}
+
+/** A client that keeps its connection busy would never let the server end: from then on every answer says that it is the last. */
+function announceEnd(server: Server): () => void {
+  const unanswered = new Set<ServerResponse>();
+  server.prependListener('request', (_request: IncomingMessage, response: ServerResponse) => {
+    if (!server.listening) response.shouldKeepAlive = false;
+    unanswered.add(response);
+    response.once('close', () => unanswered.delete(response));
+  });
+  return () => {
+    for (const response of unanswered) response.shouldKeepAlive = false;
+  };
 }
 
 async function serveFhir(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
