@@ -147,6 +147,81 @@ test('[E1] a transaction resolves its own urn:uuid references, and a failing one
   assert.equal(entries(await search()).length, 1);
 });
 
+test('[E2] in a transaction only references to Patients decide whose record a resource is', async () => {
+  const [patientUrn, doctorUrn] = [`urn:uuid:${randomUUID()}`, `urn:uuid:${randomUUID()}`];
+  const post = (fullUrl: string, resource: object) => ({
+    fullUrl,
+    resource,
+    request: { method: 'POST', url: String(plain(resource)['resourceType']) },
+  });
+  const observation = {
+    resourceType: 'Observation',
+    status: 'final',
+    code: { text: 'Weight' },
+    subject: { reference: patientUrn },
+    performer: [{ reference: doctorUrn }],
+  };
+  const answer = await clinician({
+    path: '/',
+    json: {
+      resourceType: 'Bundle',
+      type: 'transaction',
+      entry: [
+        post(patientUrn, patient('Measured')),
+        post(doctorUrn, { resourceType: 'Practitioner', active: true }),
+        post(`urn:uuid:${randomUUID()}`, observation),
+        post(`urn:uuid:${randomUUID()}`, { resourceType: 'Schedule', actor: [{ reference: doctorUrn }] }),
+      ],
+    },
+  });
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  const [patientAt = '', , observationAt = ''] = entries(answer).map(({ response }) => response.location ?? '');
+  const subjectsOf = async (location: string) => {
+    const read = await clinician({ path: location.slice(product.base.length) });
+    const list = await product.ledger(`&correlationId=${header(read, 'x-correlation-id')}`);
+    return list.find((entry) => (entry['class'] as unknown) === 'disclosure')?.['event']?.['subjects'];
+  };
+  assert.deepEqual(await subjectsOf(observationAt), await subjectsOf(patientAt));
+});
+
+test('[E7] an identifier is found by value alone, whether it has a system or not', async () => {
+  const [withSystem, without] = [`S${randomUUID()}`, `N${randomUUID()}`];
+  const { id } = await created(
+    patient('Numbered', { identifier: [{ system: 'urn:example:mrn', value: withSystem }, { value: without }] }),
+  );
+  for (const identifier of [withSystem, without, `urn:example:mrn|${withSystem}`, `|${without}`]) {
+    const found = await clinician({ path: '/Patient/_search', form: { identifier } });
+    assert.deepEqual(
+      entries(found).map(({ resource }) => resource.id),
+      [id],
+      identifier,
+    );
+  }
+});
+
+test('[E1] a url that names another entry of a transaction is refused, since it would dangle', async () => {
+  const urn = `urn:uuid:${randomUUID()}`;
+  const answer = await clinician({
+    path: '/',
+    json: {
+      resourceType: 'Bundle',
+      type: 'transaction',
+      entry: [
+        {
+          fullUrl: urn,
+          resource: { resourceType: 'Binary', contentType: 'text/plain', data: 'AAAA' },
+          request: { method: 'POST', url: 'Binary' },
+        },
+        {
+          resource: { resourceType: 'DocumentReference', status: 'current', content: [{ attachment: { url: urn } }] },
+          request: { method: 'POST', url: 'DocumentReference' },
+        },
+      ],
+    },
+  });
+  assert.deepEqual([answer.status, codeOf(answer)], [400, 'FHIR_BUNDLE_INVALID']);
+});
+
 test('[E1] a batch answers every entry for itself', async () => {
   const { id } = await created(patient('Batched'));
   const entry = (method: string, url: string, resource?: object) => ({

@@ -34,7 +34,7 @@ export const INDEX_BYTES = 16;
 
 /**
  * Plaintext lengths are rounded up to multiples of these bytes, so that the length of a token does not tell which of few values it holds.
- * Opening does not depend on this table. Long texts keep their length: there it tells little.
+ * Opening does not depend on this table. Narratives and media keep their length: there it tells little.
  */
 const BUCKET_BYTES: ReadonlyMap<string, number> = new Map([
   ['birthDate', 16],
@@ -43,7 +43,8 @@ const BUCKET_BYTES: ReadonlyMap<string, number> = new Map([
   ['name', 16],
   ['address', 16],
   ['label', 16],
-  ['freeText', 1],
+  // Also the class of coded answers and lab results such as "Non-reactive".
+  ['freeText', 16],
   ['narrative', 1],
   ['media', 1],
 ]);

@@ -9,9 +9,6 @@ export interface JsonLimits {
 
 const DEFAULT_LIMITS: JsonLimits = { maxDepth: 64 };
 
-/** A number whose text JavaScript might not give back: trailing zeros, exponents, 15 digits and more, tiny ones, minus zero. */
-const MAY_LOSE_DIGITS = /\.\d*0(?!\d)|\d[eE]|[\d.]{16}|0\.0{6}|-0/;
-
 /**
  * Parses one JSON document. Decimals keep the digits they were sent with (`JSON.rawJSON`).
  *
@@ -22,8 +19,9 @@ export function parseJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_LIMITS
   const text = decode(bytes);
   const value = parseText(text);
   const members = countMembers(value, limits.maxDepth);
-  if (members !== countNameSeparators(text)) throw new KeywardError('JSON_DUPLICATE_KEY');
-  return MAY_LOSE_DIGITS.test(text) ? parseKeepingDigits(text) : value;
+  const written = scan(text);
+  if (members !== written.members) throw new KeywardError('JSON_DUPLICATE_KEY');
+  return written.losesDigits ? parseKeepingDigits(text) : value;
 }
 
 function decode(bytes: Uint8Array): string {
@@ -70,16 +68,31 @@ function countMembers(value: Json, maxDepth: number): number {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
+const MINUS = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
+const NUMBER = /[-+.0-9eE]+/y;
 
-/** Colons outside strings in a text already known to be JSON: one for every member as written. */
-function countNameSeparators(text: string): number {
-  let count = 0;
+/** What a text already known to be JSON says outside its strings: one colon for every member as written, and its numbers. */
+function scan(text: string): { members: number; losesDigits: boolean } {
+  let members = 0;
+  let losesDigits = false;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
-    if (code === COLON) count++;
+    if (code === COLON) members++;
     else if (code === QUOTE) index = endOfString(text, index + 1);
+    else if (code === MINUS || (code >= ZERO && code <= NINE)) {
+      const digits = numberAt(text, index);
+      losesDigits ||= String(Number(digits)) !== digits;
+      index += digits.length - 1;
+    }
   }
-  return count;
+  return { members, losesDigits };
+}
+
+function numberAt(text: string, index: number): string {
+  NUMBER.lastIndex = index;
+  return NUMBER.exec(text)?.[0] ?? '';
 }
 
 function endOfString(text: string, start: number): number {

@@ -60,7 +60,13 @@ export function outgoingResource(
   publicBase: string,
   renamed: ReadonlyMap<string, string> = new Map(),
 ): FhirResource {
-  const { id: _id, resourceType, ...rest } = mapReferences(resource, internalReference(publicBase, renamed));
+  const refuseEntryLink = (link: string) => {
+    // It would be sealed before the upstream assigns the id it should become, and dangle for ever.
+    if (renamed.has(link))
+      throw new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'Only references may name another entry, not urls.' });
+  };
+  const internal = mapReferences(resource, internalReference(publicBase, renamed), refuseEntryLink);
+  const { id: _id, resourceType, ...rest } = internal;
   return { resourceType, ...(id === '' ? {} : { id }), ...rest };
 }
 

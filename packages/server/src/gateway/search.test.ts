@@ -94,8 +94,19 @@ test('[E7] an identifier with a system keeps the system, one without uses the se
   const [parameter] = plan('identifier=urn:x|7,8').blind;
   assert.deepEqual(parameter?.terms, [
     { indexClass: 'identifier', text: '7', system: 'urn:x', tokenSystem: 'urn:x' },
-    { indexClass: 'identifier', text: '8', system: '', tokenSystem: 'urn:keyward:index' },
+    { indexClass: 'identifier', text: '8', system: '', tokenSystem: undefined },
   ]);
+});
+
+test('[E7] an identifier that is no list has no second index, so its system is asked for', () => {
+  assert.equal(refusal('identifier=1', { type: 'QuestionnaireResponse' }), 'FHIR_PARAM_UNSUPPORTED');
+  assert.equal(refusal('identifier=urn:x|1', { type: 'QuestionnaireResponse' }), 'accepted');
+});
+
+test('[A6] a question with too many parameters or alternatives is refused before anything is hashed', () => {
+  assert.equal(refusal(`family=${Array.from({ length: 501 }, () => 'x').join(',')}`), 'FHIR_PARAM_INVALID');
+  assert.equal(refusal(`_id=${Array.from({ length: 501 }, () => 'x').join(',')}`), 'FHIR_PARAM_INVALID');
+  assert.equal(refusal(Array.from({ length: 51 }, () => 'gender=male').join('&')), 'FHIR_PARAM_INVALID');
 });
 
 test('[E7] a name is looked for among family and given names; commas separate alternatives, escaped ones do not', () => {

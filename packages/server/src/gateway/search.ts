@@ -1,6 +1,6 @@
 /** Turns a client's search into one the upstream can answer without seeing what is searched for. */
 import { KeywardError } from '../core/index.ts';
-import { type IndexClass, type FieldClass, searchTarget } from '../phi/index.ts';
+import { type FieldClass, type IndexClass, type SearchTarget, searchTarget } from '../phi/index.ts';
 import type { Decision } from './policy.ts';
 
 /** A condition checked on opened values, because the upstream only sees a coarser one. */
@@ -31,10 +31,10 @@ export interface SearchPlan {
   readonly cursor: string | undefined;
 }
 
-/** System under which the second, system-less index of an identifier is stored (see phi). */
-const INDEX_SYSTEM = 'urn:keyward:index';
-
 const MAX_COUNT = 1000;
+/** More are no question a person asks; each costs a hash and a place in the upstream's query. */
+const MAX_PARAMETERS = 50;
+const MAX_ALTERNATIVES = 500;
 
 /** Parameters about the result, not about resources. */
 const RESULT_PARAMETERS: Readonly<Record<string, (value: string) => boolean>> = {
@@ -76,6 +76,8 @@ export function planSearch(type: string, parameters: URLSearchParams, inUrl: boo
     if (parameters.size !== 1 || !inUrl) throw new KeywardError('FHIR_CURSOR_INVALID');
     return { clear: [], blind: [], filters: [], cursor };
   }
+  if (parameters.size > MAX_PARAMETERS)
+    throw new KeywardError('FHIR_PARAM_INVALID', { detail: `At most ${MAX_PARAMETERS} parameters.` });
   const draft: Draft = { clear: [], blind: [], filters: [] };
   for (const [name, value] of parameters) planParameter(draft, type, name, value, inUrl, decision);
   if (decision.patient !== undefined) draft.clear.push(compartmentParameter(type, decision.patient));
@@ -110,11 +112,12 @@ function planParameter(
   }
   if (target.kind === 'year-bucket') return planBucket(draft, code, value, decision);
   assertSearchable(decision, target.classes);
-  draft.blind.push(blindParameter(code, value, target.classes, target.kind === 'blind-token'));
+  draft.blind.push(blindParameter(code, value, target));
 }
 
 /** `:text`, `:contains` and the like search in displays and texts, which are sealed. */
 function clearValue(code: string, modifier: string | undefined, value: string): string {
+  alternativesOf(code, value);
   if (modifier !== undefined && modifier !== 'not' && modifier !== 'exact' && !/^[A-Z]/.test(modifier)) {
     throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: `A modifier of parameter ${code}.` });
   }
@@ -145,25 +148,44 @@ const splitUnescaped = (text: string, separator: string): string[] =>
   text.split(new RegExp(`(?<=(?<!\\\\)(?:\\\\\\\\)*)\\${separator}`));
 const unescape = (text: string): string => text.replace(/\\([,|$\\])/g, '$1');
 
-function blindParameter(name: string, value: string, classes: readonly IndexClass[], token: boolean): BlindParameter {
-  const terms = splitUnescaped(value, ',').flatMap((alternative) => {
-    const parts = token ? splitUnescaped(alternative, '|') : [alternative];
+function alternativesOf(name: string, value: string): string[] {
+  const alternatives = splitUnescaped(value, ',');
+  if (alternatives.length <= MAX_ALTERNATIVES) return alternatives;
+  throw new KeywardError('FHIR_PARAM_INVALID', {
+    detail: `Parameter ${name}: at most ${MAX_ALTERNATIVES} alternatives.`,
+  });
+}
+
+type BlindTarget = Extract<SearchTarget, { kind: 'blind-string' | 'blind-token' }>;
+
+function blindParameter(name: string, value: string, target: BlindTarget): BlindParameter {
+  const { classes } = target;
+  const terms = alternativesOf(name, value).flatMap((alternative) => {
+    const parts = target.kind === 'blind-token' ? splitUnescaped(alternative, '|') : [alternative];
     if (parts.length > 2) throw new KeywardError('FHIR_PARAM_INVALID', { detail: `Parameter ${name}.` });
     const text = unescape(parts.at(-1) as string);
     if (text.trim() === '') throw new KeywardError('FHIR_PARAM_INVALID', { detail: `Parameter ${name}.` });
     const system = parts.length === 2 ? unescape(parts[0] as string) : undefined;
+    if (system === undefined && target.kind === 'blind-token' && target.systemRequired) {
+      throw new KeywardError('FHIR_PARAM_UNSUPPORTED', {
+        detail: `Parameter ${name} takes system|value on this type.`,
+      });
+    }
     return classes.map((indexClass) => ({ indexClass, text, ...termSystem(indexClass, system) }));
   });
   return { name, terms };
 }
 
-/** Only identifiers have systems in their index; of a telecom the system is in the index class. */
+/**
+ * Only identifiers have systems in their index; of a telecom the system is in the index class. The index without a system stands
+ * beside every identifier of a list, under a system of ours, and in those that have none: it is asked for under any system.
+ */
 function termSystem(
   indexClass: IndexClass,
   system: string | undefined,
 ): { system: string; tokenSystem: string | undefined } {
   if (indexClass !== 'identifier') return { system: '', tokenSystem: undefined };
-  return system === undefined ? { system: '', tokenSystem: INDEX_SYSTEM } : { system, tokenSystem: system };
+  return { system: system ?? '', tokenSystem: system };
 }
 
 function planBucket(draft: Draft, code: string, value: string, decision: Decision): void {

@@ -1,5 +1,4 @@
 /** Subject scopes: which patient's key protects a resource. Minted with the Patient, found again in the Patient's own seal. */
-import { newUuid } from '../core/index.ts';
 import { KeywardError } from '../core/index.ts';
 import { compartmentPatients, type FhirResource, planOpen } from '../phi/index.ts';
 import type { Upstream } from './upstream.ts';
@@ -48,19 +47,24 @@ async function readPatient(upstream: Upstream, id: string): Promise<FhirResource
   }
 }
 
+/** What the same request writes. */
+export interface Beside {
+  /** Scopes of its Patients, by `urn:uuid:…` or `Patient/id`. */
+  readonly minted: ReadonlyMap<string, string>;
+  /** `urn:uuid:…` of its other entries: a reference to one of them is not to a patient. */
+  readonly others: ReadonlySet<string>;
+}
+
 /**
  * The scope a resource is sealed under (one patient compartment: that patient; none or several: the tenant).
- *
- * @param minted scopes of Patients written by the same request, by `urn:uuid:…` and by `Patient/id`
  * @throws KeywardError `FHIR_SUBJECT_UNKNOWN` when it names a Patient of ours that does not exist
  */
 export async function scopeFor(
   resource: FhirResource,
-  minted: ReadonlyMap<string, string>,
+  { minted, others }: Beside,
   subjects: SubjectScopes,
 ): Promise<string> {
-  if (resource.resourceType === 'Patient') return minted.get(`Patient/${resource.id ?? ''}`) ?? newUuid();
-  const patients = new Set(compartmentPatients(resource));
+  const patients = new Set(compartmentPatients(resource).filter((reference) => !others.has(reference)));
   const [only] = patients;
   if (patients.size !== 1 || only === undefined) return TENANT_SCOPE;
   const known = minted.get(only);

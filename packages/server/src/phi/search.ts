@@ -91,10 +91,13 @@ function targetOf(resourceType: string, { code, type, expression, components }: 
   const searched = selected.filter(({ element }) => SEARCHED_BY[type].has(element.type));
   // Sound-alikes cannot be found by a keyed index, which knows equality only.
   if (searched.length === 0 || code === 'phonetic') return REFUSED;
-  return combined(
+  const target = combined(
     type,
     searched.map((passed) => effectOf(passed, resourceType)),
   );
+  // Only lists have room for the second identifier that a search without system looks for.
+  const single = searched.some(({ element }) => element.type === 'Identifier' && !element.list);
+  return target.kind === 'blind-token' && single ? { ...target, systemRequired: true } : target;
 }
 
 /** Datatypes that parameters of a type look at; the other types of a choice are not searched. https://hl7.org/fhir/R4/search.html#table */

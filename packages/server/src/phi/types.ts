@@ -83,8 +83,8 @@ export type SearchTarget =
   | { readonly kind: 'clear' }
   /** string search on indexed elements: the value becomes one blind index per class, joined by OR */
   | { readonly kind: 'blind-string'; readonly classes: readonly IndexClass[] }
-  /** token search on indexed elements (`system|value` or `value`) */
-  | { readonly kind: 'blind-token'; readonly classes: readonly IndexClass[] }
+  /** token search on indexed elements (`system|value`, and `value` alone unless the system is required) */
+  | { readonly kind: 'blind-token'; readonly classes: readonly IndexClass[]; readonly systemRequired?: true }
   /** date search on a generalised date: by year, post-filtered */
   | { readonly kind: 'year-bucket' }
   /** touches sealed elements that have no index: refused */

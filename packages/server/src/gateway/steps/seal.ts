@@ -5,7 +5,7 @@ import type { FhirResource } from '../../phi/index.ts';
 import { type Exchange, known, type WriteOperation } from '../exchange.ts';
 import { outgoingResource, renamedEntries } from '../operations.ts';
 import { sealResources } from '../sealing.ts';
-import { scopeFor, TENANT_SCOPE } from '../subjects.ts';
+import { type Beside, scopeFor, TENANT_SCOPE } from '../subjects.ts';
 import type { UpstreamRequest } from '../upstream.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/fhir+json', prefer: 'return=representation' };
@@ -55,13 +55,12 @@ async function sealedResources(
   const prepared = operations.map(
     ({ resource, id }) => resource && outgoingResource(resource, id, gateway.publicBase, renamed),
   );
-  const minted = await mintScopes(exchange, renamed);
+  const { own, beside } = await mintScopes(exchange, renamed);
   const items: { resource: FhirResource; scope: string }[] = [];
   for (const [index, resource] of prepared.entries()) {
     if (!resource) continue;
     const operation = operations[index] as WriteOperation;
-    const own = minted.get(`urn:keyward:operation:${index}`);
-    operation.scope = own ?? (await scopeFor(resource, minted, gateway.subjects));
+    operation.scope = own[index] ?? (await scopeFor(resource, beside, gateway.subjects));
     if (operation.scope !== TENANT_SCOPE) exchange.subjects.add(operation.scope);
     items.push({ resource, scope: operation.scope });
   }
@@ -70,18 +69,21 @@ async function sealedResources(
   return prepared.map((resource) => resource && sealed[next++]);
 }
 
-/** The scope of every Patient this request writes: a new one, or the one it already has. */
+/** The scope of every Patient this request writes, by position: a new one, or the one it already has. */
 async function mintScopes(
   { gateway, operations }: Exchange,
   renamed: ReadonlyMap<string, string>,
-): Promise<Map<string, string>> {
+): Promise<{ own: (string | undefined)[]; beside: Beside }> {
+  const own: (string | undefined)[] = operations.map(() => undefined);
   const minted = new Map<string, string>();
+  const others = new Set<string>();
   for (const [index, { interaction, type, id, fullUrl }] of operations.entries()) {
+    const name = renamed.get(fullUrl) ?? `${type}/${id}`;
+    if (type !== 'Patient') others.add(name);
     if (type !== 'Patient' || interaction === 'delete') continue;
     const scope = (id === '' ? undefined : await gateway.subjects.scopeOf(id)) ?? newUuid();
-    minted.set(`urn:keyward:operation:${index}`, scope);
-    const name = id === '' ? renamed.get(fullUrl) : `Patient/${id}`;
-    if (name) minted.set(name, scope);
+    own[index] = scope;
+    minted.set(name, scope);
   }
-  return minted;
+  return { own, beside: { minted, others } };
 }
