@@ -12,14 +12,19 @@ const child = spawn(runtimePath(), [join(ROOT, 'packages/server/src/main.ts'), '
   stdio: 'inherit',
   cwd: ROOT,
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+let told = false;
+const tell = (signal) => {
+  told = true;
+  child.kill(signal);
+};
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => tell(signal));
 // npm tells its shell to end, and not every shell tells us.
-const watch = setInterval(() => process.ppid === parent || child.kill('SIGTERM'), PARENT_POLL_MS);
-watch.unref();
+setInterval(() => process.ppid === parent || tell('SIGTERM'), PARENT_POLL_MS).unref();
 child.on('error', () => {
   console.error(
     'error: the Node.js runtime of this project cannot be started\nhint: remove node_modules and try again',
   );
   process.exit(3);
 });
-child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
+// Told before it could listen, it ends by the signal: as we wanted.
+child.on('exit', (code, signal) => process.exit(signal ? Number(!told) : (code ?? 1)));

@@ -4,7 +4,7 @@ import { before, test } from 'node:test';
 import { createEngine } from '../../packages/sdk/src/seal/index.ts';
 import { openCursor, sealCursor } from '../../packages/server/src/gateway/cursor.ts';
 import type { Exchange } from '../../packages/server/src/gateway/exchange.ts';
-import { assertRefused, countsOf, refusalOf } from '../support/attacker.ts';
+import { assertRefused, countsOf, refusalOf, textOf } from '../support/attacker.ts';
 import { createMemoryKeys } from '../support/memory-keys.ts';
 import { type Answer, type Body, type Call, type Product, startProduct, type TokenChoice } from '../support/product.ts';
 
@@ -42,7 +42,7 @@ const resultOf = (patient: string) => ({
 async function create(json: { readonly resourceType: string }): Promise<string> {
   const { status, body } = await product.fhir({ path: `/${json.resourceType}`, role: 'clinician', json });
   assert.equal(status, 201, JSON.stringify(body));
-  return String(body['id']);
+  return textOf(body['id']);
 }
 
 const as = async (choice: TokenChoice, call: Call): Promise<Answer> =>
@@ -329,7 +329,7 @@ test('[A3] in a batch every entry is judged for itself; a transaction with one f
       ['POST', '?_format=json', batchOf([['GET', `Patient/${alice}`]])],
     ]),
   });
-  const got = entriesOf(mixed).map(({ response }) => String(response?.['status']));
+  const got = entriesOf(mixed).map(({ response }) => textOf(response?.['status']));
   assert.deepEqual(got, ['200', '403', '403', '400', '403', '400', '400', '400', '400']);
   assert.doesNotMatch(JSON.stringify(mixed.body), /4711-0815|confidence/);
   const transacted = await product.fhir({

@@ -18,17 +18,23 @@ const silent = ({ body, headers }: Answer, what: string) => {
   for (const canary of CANARIES) assert.ok(!text.includes(canary), `${what}: the answer holds ${canary}`);
 };
 
-async function misuseAll(product: Product): Promise<void> {
+const isRefusal = (status: number): boolean => (status >= 400 && status < 500) || status === 501;
+
+/** What was not refused, by name. */
+async function misuseAll(product: Product): Promise<string[]> {
+  const accepted: string[] = [];
   for (const [what, call] of CANARY_MISUSES) {
     const withRole = call.headers?.['authorization'] ? call : { ...call, role: 'clinician' };
     const answer = await product.fhir(withRole);
-    assert.ok(answer.status >= 400 && answer.status < 500, `${what}: ${answer.status} ${JSON.stringify(answer.body)}`);
-    silent(answer, what);
+    if (!isRefusal(answer.status)) accepted.push(`${what}: ${answer.status}`);
+    else silent(answer, what);
   }
   const batch = await product.fhir({ ...CANARY_BATCH, role: 'clinician' });
-  for (const entry of batch.body['entry'] as unknown as { response: { status: string } }[])
-    assert.match(entry.response.status, /^4/, JSON.stringify(entry));
-  silent(batch, 'batch');
+  const entries = batch.body['entry'] as unknown as { response: { status: string } }[];
+  for (const [index, { response }] of entries.entries())
+    if (!isRefusal(Number(response.status))) accepted.push(`entry ${index} of the batch: ${response.status}`);
+  if (accepted.length === 0) silent(batch, 'batch');
+  return accepted;
 }
 
 async function useAll(product: Product): Promise<void> {
@@ -49,11 +55,12 @@ describe('behind the gateway stands the built-in store', () => {
     product = await startProduct();
   });
 
-  test('[P1] what may stand in no URL, header or condition is refused wherever it stands, and echoed nowhere', () =>
-    misuseAll(product));
+  test('[P1] what may stand in no URL, header or condition is refused wherever it stands, and echoed nowhere', async () => {
+    assert.deepEqual(await misuseAll(product), []);
+  });
 
   test('[P1] a refusal for PHI in a URL tells the way out and is recorded', async () => {
-    const refused = { path: '/Patient?family=Canaryfamily', role: 'clinician' };
+    const refused = { path: '/Patient?family=Kolibrifamily', role: 'clinician' };
     const { body } = await assertRefused(product, refused, '400 FHIR_PHI_IN_URL', 'a name in the URL');
     assert.match(JSON.stringify(body), /_search/);
   });
@@ -63,7 +70,7 @@ describe('behind the gateway stands the built-in store', () => {
     const found = await product.fhir({
       method: 'POST',
       path: '/Patient/_search',
-      form: { family: 'Canaryfamily' },
+      form: { family: 'Kolibrifamily' },
       role: 'clinician',
     });
     assert.equal(found.body['entry']?.[0]?.['resource']?.['birthDate'], PATIENT.birthDate, 'they are there');
@@ -82,11 +89,6 @@ describe('behind the gateway stands an upstream that writes everything down', ()
   });
   after(() => upstream.close());
 
-  test('[P1] nothing of a refused request reaches it', async () => {
-    await misuseAll(product);
-    assert.deepEqual(filesHolding(upstream.folder, CANARIES), []);
-  });
-
   test('[E1] nothing of what is stored and searched reaches it in clear', async () => {
     await useAll(product);
     assert.ok(upstream.stored.size >= 4, 'it received the records');
@@ -100,5 +102,10 @@ describe('behind the gateway stands an upstream that writes everything down', ()
     assert.equal(status, 200, JSON.stringify(body));
     const { meta: _meta, id: _id, ...rest } = body as unknown as Record<string, unknown>;
     assert.deepEqual(rest, PATIENT);
+  });
+
+  test('[P1] nothing of a refused request reaches it', async () => {
+    const accepted = await misuseAll(product);
+    assert.deepEqual({ accepted, reached: filesHolding(upstream.folder, CANARIES) }, { accepted: [], reached: [] });
   });
 });

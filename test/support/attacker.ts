@@ -62,9 +62,12 @@ export function forge(
 export const issuerKey = ({ paths }: Product) =>
   createPrivateKey(readFileSync(join(paths.secrets, 'development-issuer.pem')));
 
-/** The code of an OperationOutcome, and its HTTP status. */
+/** A member of an answer that must be a text. */
+export const textOf = (member: Body | undefined): string => member as unknown as string;
+
+/** The HTTP status of an answer, and the code of its OperationOutcome. */
 export const refusalOf = ({ status, body }: { status: number; body: Body }): string =>
-  `${status} ${String(body['issue']?.[0]?.['details']?.['coding']?.[0]?.['code'])}`;
+  `${status} ${textOf(body['issue']?.[0]?.['details']?.['coding']?.[0]?.['code'])}`;
 
 /** Asserts that a call is refused so, in one OperationOutcome with all our headers, and that the ledger holds the denial under the same code. */
 export async function assertRefused(product: Product, call: Call, refusal: string, what: string): Promise<Answer> {

@@ -20,6 +20,11 @@ export async function pidOf(product: Product, name: ChildName): Promise<number |
   return found?.pid;
 }
 
+/** Command lines of what runs on a data directory; PostgreSQL is found by its lock file instead. */
+export async function runningOn(dataDir: string): Promise<string[]> {
+  return (await processTable()).map(({ args }) => args).filter((args) => args.includes(`--data-dir ${dataDir}`));
+}
+
 async function processTable() {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-ww', '-o', 'pid=,ppid=,args='], { maxBuffer: 1 << 24 });
   return stdout.split('\n').map((line) => {

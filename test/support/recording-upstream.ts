@@ -12,6 +12,8 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
   /** Text goes out as it is, anything else as JSON. */
   readonly body?: unknown;
+  /** Sends a blank this often instead of ending the answer. */
+  readonly dripMs?: number;
 }
 
 /** Says what to answer instead of the truth; undefined: never anything at all. */
@@ -56,6 +58,7 @@ export class RecordingUpstream {
     const reply = this.lie(this.#truth(method, path, body), { method, path });
     if (!reply) return;
     response.writeHead(reply.status, { 'content-type': 'application/fhir+json', ...reply.headers });
+    if (reply.dripMs) return drip(response, reply.dripMs);
     response.end(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
   }
 
@@ -102,6 +105,11 @@ export class RecordingUpstream {
     }));
     return { resourceType: 'Bundle', type: 'transaction-response', entry };
   }
+}
+
+function drip(response: ServerResponse, everyMs: number): void {
+  const timer = setInterval(() => response.write(' '), everyMs);
+  response.once('close', () => clearInterval(timer));
 }
 
 export const searchset = (resources: readonly unknown[], more: Json = {}): Json => ({

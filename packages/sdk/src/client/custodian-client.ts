@@ -17,8 +17,6 @@ export interface CustodianClientOptions {
 /** Most connections to the custodian at once. */
 const MAX_SOCKETS = 8;
 
-const KEY_BYTES = 32;
-
 export function createCustodianClient(options: CustodianClientOptions): KeyService {
   const line: Line = { ...options, agent: new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS }) };
   return {
@@ -78,9 +76,15 @@ function parse(text: string): unknown {
 
 /** The id is computed again from the bytes: a key under a foreign id is refused (the commitment). */
 function openWireKey(wire: WireKey): DataKey {
-  const bytes = Buffer.from(wire.secret, 'base64');
-  if (bytes.length !== KEY_BYTES) throw new ClientError('KEYS_NOT_AUTHENTIC');
-  const key = createDataKey(bytes);
+  const key = keyOf(Buffer.from(wire.secret, 'base64'));
   if (key.id !== wire.id) throw new ClientError('KEYS_NOT_AUTHENTIC');
   return key;
+}
+
+function keyOf(bytes: Buffer): DataKey {
+  try {
+    return createDataKey(bytes);
+  } catch (cause) {
+    throw new ClientError('KEYS_NOT_AUTHENTIC', { cause });
+  }
 }

@@ -1,5 +1,6 @@
 /** One HTTP exchange with the custodian over its Unix socket. */
 import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { StringDecoder } from 'node:string_decoder';
 import { ClientError } from './errors.ts';
 
 /** Largest answer read: 1000 keys are about 110 KB. */
@@ -61,12 +62,19 @@ const dropped = (outgoing: ClientRequest, error: NodeJS.ErrnoException): boolean
   outgoing.reusedSocket && DROPPED.has(error.code ?? '');
 
 async function readAnswer(incoming: IncomingMessage): Promise<Answer> {
-  const chunks: Buffer[] = [];
+  return { status: incoming.statusCode ?? 0, body: await readText(incoming) };
+}
+
+/** Wipes each chunk once it is read, for it may hold keys. The text cannot be wiped; it lives until the keys are taken from it. */
+export async function readText(chunks: AsyncIterable<Buffer>): Promise<string> {
+  const decoder = new StringDecoder('utf8');
+  let text = '';
   let bytes = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+  for await (const chunk of chunks) {
     bytes += chunk.length;
+    text += decoder.write(chunk);
+    chunk.fill(0);
     if (bytes > MAX_ANSWER_BYTES) throw new Error('answer too large');
-    chunks.push(chunk);
   }
-  return { status: incoming.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
+  return text + decoder.end();
 }

@@ -43,7 +43,13 @@ function createSource() {
 function setUp(bounds: Partial<KeyCacheOptions> = {}) {
   const { source, service } = createSource();
   const clock = { ms: 0 };
-  const cache = createKeyCache(service, { maxAgeMs: 1000, maxUses: 100, maxKeys: 100, now: () => clock.ms, ...bounds });
+  const cache = createKeyCache(service, {
+    maxAgeMs: 1000,
+    maxHandouts: 100,
+    maxKeys: 100,
+    now: () => clock.ms,
+    ...bounds,
+  });
   return { source, service, cache, clock };
 }
 
@@ -66,8 +72,8 @@ test('[K6] a key is asked for once and then served until its age is reached', as
   assert.equal(source.calls.length, 2);
 });
 
-test('[K3] each item of a call is one use, and a key that reached its uses is asked for again', async () => {
-  const { cache, source } = setUp({ maxUses: 5 });
+test('[K3] each item of a call is one handout, and a key that was handed out as often as allowed is asked for again', async () => {
+  const { cache, source } = setUp({ maxHandouts: 5 });
   await cache.protect([subject('a'), subject('a'), subject('a')], USE);
   await cache.protect([subject('a'), subject('a')], USE);
   assert.equal(source.calls.length, 1);
@@ -103,8 +109,8 @@ test('[K6] fifty concurrent callers of one key make one call', async () => {
   assert.equal(new Set(answers.map(([key]) => key!.id)).size, 1);
 });
 
-test('[K6] concurrent callers count their uses', async () => {
-  const { cache, source } = setUp({ maxUses: 3 });
+test('[K6] the handouts of concurrent callers all count', async () => {
+  const { cache, source } = setUp({ maxHandouts: 3 });
   await Promise.all([1, 2, 3].map(() => cache.protect([subject('a')], USE)));
   await cache.protect([subject('a')], USE);
   assert.equal(source.calls.length, 2);

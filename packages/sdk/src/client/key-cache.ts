@@ -1,4 +1,4 @@
-/** A key service that remembers: opened data keys for a bounded time, number of uses and number of keys. */
+/** A key service that remembers: opened data keys for a bounded time, number of handouts and number of keys. */
 import type { DataKey, KeyId } from '../seal/index.ts';
 import { ClientError, KEY_REFUSALS } from './errors.ts';
 import { createLeases, type LeaseBounds, type Leases } from './leases.ts';
@@ -63,7 +63,7 @@ type Fetch<T> = (wanted: readonly T[]) => Promise<DataKey[]>;
 interface Want<T> {
   readonly name: string;
   readonly item: T;
-  uses: number;
+  handouts: number;
 }
 
 async function take<T>(
@@ -75,7 +75,7 @@ async function take<T>(
   const found = new Map<string, DataKey>();
   const missing: Want<T>[] = [];
   for (const want of wantsOf(items, nameOf)) {
-    const key = shelf.leases.take(want.name, want.uses);
+    const key = shelf.leases.take(want.name, want.handouts);
     if (key) found.set(want.name, key);
     else missing.push(want);
   }
@@ -90,8 +90,8 @@ function wantsOf<T>(items: readonly T[], nameOf: (item: T) => string): Iterable<
   for (const item of items) {
     const name = nameOf(item);
     const want = wants.get(name);
-    if (want) want.uses += 1;
-    else wants.set(name, { name, item, uses: 1 });
+    if (want) want.handouts += 1;
+    else wants.set(name, { name, item, handouts: 1 });
   }
   return wants.values();
 }
@@ -125,7 +125,7 @@ async function join<T>(
     if (result.status === 'fulfilled') found.set(want.name, result.value);
     else if (isKeyRefusal(result.reason)) refused.push(want);
     else throw result.reason;
-    shelf.leases.take(want.name, want.uses);
+    shelf.leases.take(want.name, want.handouts);
   }
   return refused;
 }
@@ -143,12 +143,12 @@ function depart<T>(shelf: Shelf, wants: readonly Want<T>[], fetch: Fetch<T>): Pr
   if (wants.length === 0) return [];
   const sinceMs = shelf.now();
   const call = fetch(wants.map(({ item }) => item));
-  return wants.map(({ name, uses }, at) => {
+  return wants.map(({ name, handouts }, at) => {
     const flight = call.then((keys) => keys[at] ?? missingKey());
     const arrive = (key?: DataKey) => {
       if (shelf.flights.get(name) !== flight) return;
       shelf.flights.delete(name);
-      if (key) shelf.leases.put(name, key, sinceMs, uses);
+      if (key) shelf.leases.put(name, key, sinceMs, handouts);
     };
     shelf.flights.set(name, flight);
     flight.then(arrive, () => arrive());

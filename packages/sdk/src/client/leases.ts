@@ -1,19 +1,22 @@
-/** Named keys with an end: after so many milliseconds, after so many uses, or when too many others came since. */
+/** Named keys with an end: after so many milliseconds, after so many handouts, or when too many others came since. */
 import type { DataKey } from '../seal/index.ts';
 
 export interface LeaseBounds {
   readonly maxAgeMs: number;
-  /** Uses of one key; one item of a call is one use. */
-  readonly maxUses: number;
+  /**
+   * How often one key is handed out; each item of a call is one handout. What the caller then does with the key is not seen
+   * here: it may seal or open any number of values with one handout.
+   */
+  readonly maxHandouts: number;
   /** The least recently used key goes first. */
   readonly maxKeys: number;
 }
 
 export interface Leases {
-  /** The key under this name, if it may be used this often now; otherwise it is dropped. */
-  take(name: string, uses: number): DataKey | undefined;
+  /** The key under this name, if it may be handed out this often now; otherwise it is dropped. */
+  take(name: string, handouts: number): DataKey | undefined;
   /** `sinceMs` is when the key was asked for: its age counts from then. */
-  put(name: string, key: DataKey, sinceMs: number, uses: number): void;
+  put(name: string, key: DataKey, sinceMs: number, handouts: number): void;
   clear(): void;
   size(): number;
 }
@@ -21,7 +24,7 @@ export interface Leases {
 interface Lease {
   readonly key: DataKey;
   readonly endsMs: number;
-  uses: number;
+  handouts: number;
 }
 
 export function createLeases(bounds: LeaseBounds, now: () => number): Leases {
@@ -32,18 +35,18 @@ export function createLeases(bounds: LeaseBounds, now: () => number): Leases {
     return held.size > 0;
   });
   return {
-    take(name, uses) {
+    take(name, handouts) {
       const lease = held.get(name);
       if (!lease) return undefined;
       held.delete(name);
-      if (now() >= lease.endsMs || lease.uses + uses > bounds.maxUses) return undefined;
-      lease.uses += uses;
+      if (now() >= lease.endsMs || lease.handouts + handouts > bounds.maxHandouts) return undefined;
+      lease.handouts += handouts;
       held.set(name, lease);
       return lease.key;
     },
-    put(name, key, sinceMs, uses) {
+    put(name, key, sinceMs, handouts) {
       held.delete(name);
-      held.set(name, { key, endsMs: sinceMs + bounds.maxAgeMs, uses });
+      held.set(name, { key, endsMs: sinceMs + bounds.maxAgeMs, handouts });
       for (const oldest of held.keys()) {
         if (held.size <= bounds.maxKeys) break;
         held.delete(oldest);

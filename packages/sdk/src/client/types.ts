@@ -25,10 +25,12 @@ export interface KeyUse {
   readonly correlationId: string;
   /** `sub` of the token on whose behalf, when there is one. */
   readonly actor?: string;
+  /** `iss` of that token: a `sub` names somebody only within its issuer. */
+  readonly issuer?: string;
 }
 
 export interface KeyService {
-  /** The active key of each spec, in order; made when there is none (originator use). */
+  /** The active key of each spec, in order; made where there never was one (originator use). */
   protect(specs: readonly KeySpec[], use: KeyUse): Promise<DataKey[]>;
   /** The keys that ciphertexts name, in order (recipient use). Unknown ids and ids of kinds the caller may not use are refused. */
   process(ids: readonly KeyId[], use: KeyUse): Promise<DataKey[]>;

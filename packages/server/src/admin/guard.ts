@@ -9,6 +9,7 @@ import {
   KeywardError,
   newUuid,
 } from '../core/index.ts';
+import { callerAddress } from '../identity/index.ts';
 import type { AdminServices, GuardedRoute } from './routes.ts';
 
 interface Caller {
@@ -33,7 +34,7 @@ export async function serveGuarded(options: GuardOptions, route: GuardedRoute, r
   const stranger: AuditActor = { sub: '-', address: request.ip };
 
   const caller = await orRecord(
-    () => options.verify(request.headers.authorization, request.ip),
+    () => options.verify(request.headers.authorization, callerAddress(request.headers, request.ip)),
     (error) => record(stranger, refused('denial', 'admin.caller', error)),
   );
   const actor: AuditActor = { sub: caller.sub, role: caller.role, address: request.ip };

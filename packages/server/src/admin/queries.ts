@@ -27,6 +27,11 @@ export const ledgerQuery = z.strictObject({
     .pipe(z.number().min(1).max(LEDGER_LIMIT_MAX_ENTRIES)),
   /** Entries behind this position, oldest first. */
   after: digits.transform(BigInt).exactOptional(),
+  /** Whoever goes on with `after` starts with this: only entries that none still to come can precede. */
+  settled: z
+    .literal('true')
+    .transform(() => true)
+    .exactOptional(),
   class: z.enum(EVENT_CLASSES).exactOptional(),
   correlationId: z.uuid().exactOptional(),
 });

@@ -324,6 +324,20 @@ export const ERRORS = {
     'It was written past the gateway; nothing of it was shown. Write it again through the gateway.',
   ),
 
+  GATEWAY_OUTCOME_UNKNOWN: row(
+    504,
+    'timeout',
+    'The write was sent to the FHIR server, and what became of it is not known.',
+    'Search for it before you send it again; the ledger has its intent under this correlation id.',
+    { retry: false },
+  ),
+  GATEWAY_BODY_INCOMPLETE: row(
+    400,
+    'structure',
+    'The body ended early or its chunks are malformed.',
+    'Send the body whole.',
+  ),
+
   // fhir
   FHIR_TYPE_UNKNOWN: row(404, 'not-supported', 'This is not an R4 resource type.', 'See /fhir/metadata for the types.'),
   FHIR_INTERACTION_UNSUPPORTED: row(

@@ -10,7 +10,7 @@ export const TLS_POLICY = {
 
 export const RESPONSE_HEADERS = {
   // One year is the least that browsers' preload lists accept.
-  'strict-transport-security': 'max-age=31536000; includeSubDomains',
+  'strict-transport-security': 'max-age=31536000',
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 } as const;

@@ -1,7 +1,7 @@
 /** Tests of roles, migrations and pools against the real server. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Client, type Pool } from 'pg';
+import { Client, type Pool, type PoolClient } from 'pg';
 import { startTestPostgres, type TestPostgres } from '../../../../test/support/postgres.ts';
 import { createLog } from '../core/index.ts';
 import {
@@ -107,17 +107,44 @@ test('[S1] a migration that fails leaves nothing behind', async () => {
   });
 });
 
-test('[S1] a transaction whose work fails is rolled back, and its connection is not handed on', async () => {
+const pidOf = async (on: Pick<Pool, 'query'>): Promise<number | undefined> =>
+  (await on.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]?.pid;
+
+test('[S1] a transaction whose work fails is rolled back, and its connection is kept', async () => {
   await using(
     postgres.connection('keyward_store'),
     async (pool) => {
       await pool.query('CREATE TABLE rolled (n int)');
+      const pid = await pidOf(pool);
+      const failures = [
+        [() => Promise.reject(new RangeError('changed my mind')), RangeError],
+        [(client: PoolClient) => client.query('SELECT 1/0'), { code: '22012' }],
+      ] as const;
+      for (const [fail, error] of failures) {
+        const work = withTransaction(pool, async (client) => {
+          await client.query('INSERT INTO rolled VALUES (1)');
+          await fail(client);
+        });
+        await assert.rejects(work, error);
+        assert.equal((await pool.query('SELECT FROM rolled')).rowCount, 0);
+        assert.equal(await pidOf(pool), pid);
+      }
+    },
+    1,
+  );
+});
+
+test('[S1] a connection that breaks within a transaction is replaced, and what broke it is reported', async () => {
+  await using(
+    postgres.connection('keyward_store'),
+    async (pool) => {
+      let broken: number | undefined;
       const work = withTransaction(pool, async (client) => {
-        await client.query('INSERT INTO rolled VALUES (1)');
-        throw new RangeError('changed my mind');
+        broken = await pidOf(client);
+        await client.query('SELECT pg_terminate_backend(pg_backend_pid())');
       });
-      await assert.rejects(work, RangeError);
-      assert.equal((await pool.query('SELECT FROM rolled')).rowCount, 0);
+      await assert.rejects(work, { code: 'DB_UNAVAILABLE' });
+      assert.notEqual(await pidOf(pool), broken);
     },
     1,
   );

@@ -1,5 +1,5 @@
-export { postgresVersion } from './binaries.ts';
 /** The database room: what others may use of it. */
+export { postgresVersion } from './binaries.ts';
 export {
   type ConnectionConfig,
   connectionFor,

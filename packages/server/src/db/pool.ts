@@ -53,14 +53,27 @@ export async function withClient<T>(pool: Pool, work: (client: PoolClient) => Pr
   }
 }
 
-/** Runs `work` in one transaction; whatever it throws rolls back. */
-export function withTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  return withClient(pool, async (client) => {
-    await client.query('BEGIN');
+/** Runs `work` in one transaction; whatever it throws rolls back. @throws KeywardError `DB_UNAVAILABLE`, or what `work` threw. */
+export async function withTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const outcome = await withClient(pool, (client) => transact(client, work));
+  if ('error' in outcome) throw mapDbError(outcome.error);
+  return outcome.result;
+}
+
+/** What `work` threw is an outcome here: once rolled back, the connection is as good as before and is kept. */
+async function transact<T>(
+  client: PoolClient,
+  work: (client: PoolClient) => Promise<T>,
+): Promise<{ result: T } | { error: unknown }> {
+  await client.query('BEGIN');
+  try {
     const result = await work(client);
     await client.query('COMMIT');
-    return result;
-  });
+    return { result };
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => Promise.reject(error));
+    return { error };
+  }
 }
 
 /** System errors of a connection that is lost or was never made. */

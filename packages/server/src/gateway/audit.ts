@@ -1,6 +1,6 @@
 /** Ledger events of a request: who, what, whose, why, decided by which rule; never what a record says. */
 import { type AuditEvent, type EventClass, type KeywardError, newUuid } from '../core/index.ts';
-import type { Exchange, Finding } from './exchange.ts';
+import type { Exchange, Finding, Gateway } from './exchange.ts';
 
 type Details = Partial<
   Pick<AuditEvent, 'resources' | 'subjects' | 'classes' | 'keyIds' | 'status' | 'code' | 'decision' | 'rule'>
@@ -33,14 +33,42 @@ function actorOf({ principal, incoming }: Exchange): AuditEvent['actor'] {
 /** A request that ended in an error: refused (denial) or permitted and failed. */
 export function errorEvent(exchange: Exchange, error: KeywardError): AuditEvent {
   const { type, id } = exchange.route;
-  const refused = error.row.status < 500 && error.code !== 'FHIR_NOT_FOUND' && error.code !== 'FHIR_GONE';
+  const targets = type === '' ? exchange.targets : [id === '' ? type : `${type}/${id}`];
+  const refused = isRefusal(error);
   return auditEvent(exchange, refused ? 'denial' : 'failure', {
     decision: refused ? 'deny' : 'permit',
     rule: refused ? error.code : (exchange.decision?.rule ?? 'none'),
     code: error.code,
     status: error.row.status,
-    ...(type === '' ? {} : { resources: [id === '' ? type : `${type}/${id}`] }),
+    ...(targets.length === 0 ? {} : { resources: targets }),
   });
+}
+
+/** Bytes on a connection that were no HTTP request. */
+export const unreadableEvent = ({ tenant, clock }: Gateway, address: string): AuditEvent => ({
+  id: newUuid(),
+  at: clock.now(),
+  class: 'denial',
+  tenant,
+  correlationId: newUuid(),
+  actor: { sub: '-', address },
+  interaction: 'unreadable',
+  decision: 'deny',
+  rule: 'GATEWAY_HEADER_REFUSED',
+  code: 'GATEWAY_HEADER_REFUSED',
+});
+
+/** Permitted requests that found nothing are failures, not denials; what the gateway does not support (501) it refuses. */
+const isRefusal = ({ code, row }: KeywardError): boolean =>
+  (row.status < 500 || row.status === 501) && code !== 'FHIR_NOT_FOUND' && code !== 'FHIR_GONE';
+
+/** The ledger just failed: it is not asked a second time within the request. */
+export const UNRECORDABLE: ReadonlySet<string> = new Set(['LEDGER_UNAVAILABLE', 'GATEWAY_OUTCOME_UNKNOWN']);
+
+/** What is not the caller's fault goes to the log with its cause. */
+export function logFailure({ gateway, correlationId }: Exchange, error: KeywardError): void {
+  if (error.row.status >= 500 && error.row.status !== 501)
+    gateway.log.error('request failed', { correlationId, code: error.code, error });
 }
 
 export const referencesOf = (findings: readonly Finding[]): string[] =>

@@ -1,7 +1,7 @@
 /** A batch is as many requests as it has entries: each goes through the pipeline by itself and answers for itself. */
 import type { Json } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError, toOperationOutcome } from '../core/index.ts';
-import { errorEvent } from './audit.ts';
+import { errorEvent, logFailure, UNRECORDABLE } from './audit.ts';
 import type { Exchange, Incoming } from './exchange.ts';
 import { relativeUrl } from './operations.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
@@ -30,8 +30,6 @@ async function answerEntry(
 ): Promise<Json> {
   const child = childExchange(exchange, entry);
   try {
-    if (child.incoming.target === FHIR_ROOT)
-      throw new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'A batch holds no bundles to process.' });
     await runEntry(child);
     const { status, headers, body } = child.reply as NonNullable<Exchange['reply']>;
     const { location, etag } = headers;
@@ -41,8 +39,9 @@ async function answerEntry(
     };
   } catch (thrown) {
     const error = asKeywardError(thrown);
-    if (error.code === 'LEDGER_UNAVAILABLE') throw error;
+    if (UNRECORDABLE.has(error.code)) throw error;
     await exchange.gateway.audit.record([errorEvent(child, error)]);
+    logFailure(child, error);
     return {
       response: {
         status: String(error.row.status),
@@ -77,12 +76,14 @@ function childExchange(exchange: Exchange, entry: Json): Exchange {
   return {
     ...exchange,
     incoming,
+    inBatch: true,
     query: new URLSearchParams(),
     decision: undefined,
     // `null` stands for "no resource", so that a create without one is refused instead of reading a body.
     body: resource ?? null,
     form: undefined,
     operations: [],
+    targets: [],
     search: undefined,
     outgoing: undefined,
     answer: undefined,

@@ -2,7 +2,7 @@
 import { tokenKeyId } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError } from '../core/index.ts';
 import { type Exchange, known } from './exchange.ts';
-import { keyUse } from './sealing.ts';
+import { keyUse } from './seal-context.ts';
 import type { PostFilter } from './search.ts';
 
 /** A page link is good for this long. */

@@ -75,6 +75,8 @@ export interface Exchange {
   readonly gateway: Gateway;
   readonly correlationId: string;
   readonly incoming: Incoming;
+  /** An entry of a batch, which may not be a bundle itself. */
+  readonly inBatch: boolean;
   route: Route;
   /** Decoded query of the target. */
   query: URLSearchParams;
@@ -84,6 +86,8 @@ export interface Exchange {
   body: Json | undefined;
   form: URLSearchParams | undefined;
   operations: WriteOperation[];
+  /** `Type` or `Type/id` of what a transaction wants to write, known before it is authorised. */
+  targets: string[];
   search: SearchPlan | undefined;
   outgoing: UpstreamRequest | undefined;
   answer: UpstreamAnswer | undefined;

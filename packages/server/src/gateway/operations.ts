@@ -36,8 +36,15 @@ export function checkedResource(body: Json | undefined, type: string, id: string
   return checked;
 }
 
+/** One weak ETag of a version id (FHIR R4 §3.1.0.1.6); anything else would carry a client's text to the upstream. */
+const VERSION_ETAG = /^W\/"[A-Za-z0-9.-]{1,64}"$/;
+
+/** @throws KeywardError `ACCESS_PARTIAL_WRITE` | `GATEWAY_HEADER_REFUSED`. */
 export function checkedIfMatch(ifMatch: string | undefined): string | undefined {
-  if (ifMatch !== undefined && SUBSETTED_ETAG.test(ifMatch)) throw new KeywardError('ACCESS_PARTIAL_WRITE');
+  if (ifMatch === undefined) return undefined;
+  if (SUBSETTED_ETAG.test(ifMatch)) throw new KeywardError('ACCESS_PARTIAL_WRITE');
+  if (!VERSION_ETAG.test(ifMatch))
+    throw new KeywardError('GATEWAY_HEADER_REFUSED', { detail: 'If-Match takes one version, as in W/"1".' });
   return ifMatch;
 }
 
@@ -83,11 +90,8 @@ export function transactionOperations(exchange: Exchange, entries: readonly Json
   });
 }
 
-function transactionOperation(
-  { gateway, principal }: Exchange,
-  entry: ReturnType<typeof object>,
-  position: number,
-): WriteOperation {
+function transactionOperation(exchange: Exchange, entry: ReturnType<typeof object>, position: number): WriteOperation {
+  const { gateway, principal } = exchange;
   const request = object(entry?.['request']);
   const method = text(request?.['method']);
   if (!entry || !request) throw invalidEntry(position, 'It has no request.');
@@ -109,6 +113,7 @@ function transactionOperation(
     );
   }
   if (!isResourceType(type)) throw new KeywardError('FHIR_TYPE_UNKNOWN', { detail: `Entry ${position}.` });
+  exchange.targets.push(id === '' ? type : `${type}/${id}`);
   const resource = name === 'delete' ? undefined : checkedResource(entry['resource'], type, id);
   const ifMatch = checkedIfMatch(text(request['ifMatch']) || undefined);
   const decision = gateway.policy.decide(known(principal, 'principal'), name, type);

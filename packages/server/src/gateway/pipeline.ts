@@ -1,4 +1,5 @@
 /** The pipeline: which step guards which route, in which order. The order is the security argument; read it top to bottom. */
+import { KeywardError } from '../core/index.ts';
 import { isBatch, replyBatch } from './batch.ts';
 import type { Exchange, Step } from './exchange.ts';
 import { ROUTE_NAMES, type RouteName } from './routes.ts';
@@ -11,7 +12,7 @@ import { forward, planRead } from './steps/forward.ts';
 import { planHistory, planTypeSearch } from './steps/plan-search.ts';
 import { planTransaction, planWrite } from './steps/plan-write.ts';
 import { readForm, readJsonBody } from './steps/read-body.ts';
-import { reauthoriseMany, reauthoriseOne } from './steps/reauthorise.ts';
+import { reauthoriseMatches, reauthoriseOne, reauthoriseVersions } from './steps/reauthorise.ts';
 import { recordIntent, recordOutcome } from './steps/record.ts';
 import { replyHistory, replyResource, replySearchset, replyTransaction, replyWritten } from './steps/reply.ts';
 import { sealTransaction, sealWrite } from './steps/seal.ts';
@@ -38,7 +39,8 @@ const TABLE: readonly (readonly [step: Step, marks: string])[] = [
   [sealTransaction,    '   .      .      .      .      .      .      .      .      x      .    '],
   [forward,            '   x      x      x      x      x      x      x      x      x      .    '], // 10 upstream
   [reauthoriseOne,     '   .      x      x      .      .      .      .      .      .      .    '], // 11 again, per resource
-  [reauthoriseMany,    '   .      .      .      x      x      .      .      .      .      .    '],
+  [reauthoriseVersions,'   .      .      .      x      .      .      .      .      .      .    '],
+  [reauthoriseMatches, '   .      .      .      .      x      .      .      .      .      .    '],
   [recordOutcome,      '   .      .      .      .      .      x      x      x      x      .    '], // 12 durable
   [disclose,           '   .      x      x      x      x      .      .      .      .      .    '], // 12 durable, 13 open
   [replyCapabilities,  '   x      .      .      .      .      .      .      .      .      .    '], // 14 links, 15 headers
@@ -77,5 +79,7 @@ export async function runPipeline(exchange: Exchange): Promise<void> {
 
 /** A batch is answered here; a transaction goes on. */
 async function batchOnly(exchange: Exchange): Promise<void> {
+  if (exchange.inBatch)
+    throw new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'A batch holds no bundles to process.' });
   if (isBatch(exchange)) await replyBatch(exchange, runPipeline);
 }

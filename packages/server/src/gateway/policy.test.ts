@@ -101,6 +101,26 @@ test('[A4] a rule that may update without seeing everything is refused when the 
   assert.doesNotThrow(loading(rule("['*']")));
 });
 
+test("[A3] a patient may look into the directory, which is nobody's record", () => {
+  const patient = caller({ role: 'patient', purpose: 'PATRQT', scopes: ['patient/*.rs'], patient: 'p1' });
+  const { rule, patient: limitedTo } = policy.decide(patient, 'read', 'Practitioner');
+  assert.deepEqual([rule, limitedTo], ['patient-directory', undefined]);
+});
+
+test('[A3] a rule that can never decide is refused when the policy is loaded', () => {
+  const rule = (id: string, types: string) =>
+    `{ id: ${id}, purposes: [TREAT], types: ${types}, interactions: [read], open: [name] }`;
+  assert.throws(loading(`${rule('all', "['*']")}\n      - ${rule('one', '[Patient]')}`), { code: 'CONFIG_INVALID' });
+  assert.doesNotThrow(loading(`${rule('one', '[Patient]')}\n      - ${rule('all', "['*']")}`));
+});
+
+test('[A3] the version of a policy changes with its content', () => {
+  const rule = (open: string) => `{ id: r, purposes: [TREAT], types: [Patient], interactions: [read], open: ${open} }`;
+  const version = (open: string) => (loading(rule(open))() as { version: string }).version;
+  assert.equal(version('[name]'), version('[name]'));
+  assert.notEqual(version('[name]'), version('[label]'));
+});
+
 test('[A3] a policy with unknown types, classes, interactions or members is refused', () => {
   const rule = { id: 'r', purposes: '[TREAT]', types: '[Patient]', interactions: '[read]', open: '[name]' };
   const text = (change: Partial<typeof rule> & { extra?: string }) =>

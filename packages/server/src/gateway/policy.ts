@@ -1,10 +1,11 @@
 /** The access policy: one YAML table, compiled once; answers who may do what and which classes are opened. */
 import { z } from 'zod';
 import { parse as parseYaml } from 'yaml';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { KeywardError } from '../core/index.ts';
 import type { Principal } from '../identity/index.ts';
-import { FIELD_CLASSES, type FieldClass, isResourceType } from '../phi/index.ts';
+import { FIELD_CLASSES, type FieldClass, isResourceType, sealsByDefault } from '../phi/index.ts';
 import { scopeGrant } from './scopes.ts';
 
 export const POLICY_INTERACTIONS = ['read', 'vread', 'history', 'search', 'create', 'update', 'delete'] as const;
@@ -45,13 +46,10 @@ type Rule = z.infer<typeof ruleSchema>;
 
 /** @throws KeywardError `CONFIG_INVALID`, also for a rule that may write what it cannot see whole. */
 export function loadPolicy(file: string | URL): AccessPolicy {
-  const parsed = policySchema.safeParse(parseYaml(readFileSync(file, 'utf8')));
-  if (!parsed.success)
-    throw new KeywardError('CONFIG_INVALID', { detail: 'The access policy is not valid.', cause: parsed.error });
-  const { roles, version } = parsed.data;
-  for (const { rules } of Object.values(roles)) for (const rule of rules) refusePartialWriter(rule);
+  const { roles } = readPolicy(file);
+  for (const { rules } of Object.values(roles)) rules.forEach(refuseFaultyRule);
   return {
-    version: String(version),
+    version: createHash('sha256').update(JSON.stringify(roles)).digest('hex').slice(0, VERSION_CHARS),
     decide(principal, interaction, type) {
       const role = Object.hasOwn(roles, principal.role) ? roles[principal.role] : undefined;
       if (role?.mfa && !principal.mfa) throw new KeywardError('IDENTITY_MFA_REQUIRED');
@@ -59,7 +57,8 @@ export function loadPolicy(file: string | URL): AccessPolicy {
       if (!rule) throw new KeywardError('ACCESS_DENIED');
       const grant = scopeGrant(principal.scopes, interaction, type);
       if (grant === 'none') throw new KeywardError('ACCESS_SCOPE');
-      const limited = rule.compartment === 'patient' || grant === 'patient';
+      // A patient scope limits what can be a patient's; a directory entry is nobody's record.
+      const limited = rule.compartment === 'patient' || (grant === 'patient' && sealsByDefault(type));
       // Without a patient in context a limited rule opens nobody's record, never everybody's.
       if (limited && !principal.patient) throw new KeywardError('ACCESS_SCOPE');
       return {
@@ -70,6 +69,25 @@ export function loadPolicy(file: string | URL): AccessPolicy {
       };
     },
   };
+}
+
+/** Of the policy's content; long enough to tell policies apart. */
+const VERSION_CHARS = 16;
+
+function readPolicy(file: string | URL): z.infer<typeof policySchema> {
+  let content: unknown;
+  try {
+    content = parseYaml(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw new KeywardError('CONFIG_INVALID', {
+      detail: 'The file in gateway.policyFile cannot be read as YAML.',
+      cause,
+    });
+  }
+  const parsed = policySchema.safeParse(content);
+  if (parsed.success) return parsed.data;
+  const where = parsed.error.issues.map(({ path, code }) => `${path.join('.') || '(root)'}: ${code}`).join('; ');
+  throw new KeywardError('CONFIG_INVALID', { detail: `Access policy: ${where}.`, cause: parsed.error });
 }
 
 export const DEFAULT_POLICY = new URL('./policy.yaml', import.meta.url);
@@ -86,10 +104,25 @@ function permits(rule: Rule, principal: Principal, interaction: PolicyInteractio
 const classes = (list: Rule['open']): ReadonlySet<FieldClass> =>
   new Set(list.includes('*') ? FIELD_CLASSES : (list as FieldClass[]));
 
-function refusePartialWriter({ id, interactions, open }: Rule): void {
+function refuseFaultyRule(rule: Rule, position: number, rules: readonly Rule[]): void {
+  const { id, interactions, open } = rule;
   if (interactions.includes('update') && !open.includes('*')) {
-    throw new KeywardError('CONFIG_INVALID', {
-      detail: `Rule ${id} may update but does not open every class, so a write-back could erase data.`,
-    });
+    throw faultyRule(id, 'may update but does not open every class, so a write-back could erase data');
   }
+  const earlier = rules.slice(0, position).find((candidate) => covers(candidate, rule));
+  if (earlier) throw faultyRule(id, `never decides, because ${earlier.id} comes first and covers it`);
+}
+
+const faultyRule = (id: string, why: string) =>
+  new KeywardError('CONFIG_INVALID', { detail: `Access policy: rule ${id} ${why}.` });
+
+/** Whether whatever fits `rule` fits `earlier` too. */
+function covers(earlier: Rule, rule: Rule): boolean {
+  const within = (one: readonly string[], all: readonly string[]) =>
+    all.includes('*') || one.every((value) => all.includes(value));
+  return (
+    within(rule.purposes, earlier.purposes) &&
+    within(rule.types, earlier.types) &&
+    within(rule.interactions, earlier.interactions)
+  );
 }

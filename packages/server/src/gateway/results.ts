@@ -1,8 +1,9 @@
 /** What the upstream said became of each write. */
 import type { Json } from '@keyward/sdk/seal';
 import { KeywardError } from '../core/index.ts';
-import { type Exchange, known } from './exchange.ts';
-import { asBundle, asResource } from './steps/reauthorise.ts';
+import { type Exchange, known, type WriteOperation } from './exchange.ts';
+import { ID } from './routes.ts';
+import { type AnswerEntry, asBundle, asResource } from './steps/reauthorise.ts';
 
 export interface WriteResult {
   readonly type: string;
@@ -10,36 +11,31 @@ export interface WriteResult {
   /** '' for a delete. */
   readonly version: string;
   readonly lastModified: string | undefined;
-  /** e.g. `201 Created`. */
+  /** e.g. `201`. */
   readonly status: string;
 }
 
-/** By position of the operation. @throws KeywardError `GATEWAY_UPSTREAM_INVALID`. */
+/** By position of the operation. @throws KeywardError `GATEWAY_UPSTREAM_INVALID`: nothing but ids, versions, instants and status codes is taken over. */
 export function writeResults(exchange: Exchange): WriteResult[] {
   const { operations } = exchange;
   const answer = known(exchange.answer, 'answer');
   if (exchange.route.name !== 'bundle') return [singleResult(exchange, answer.status, answer.body)];
   const entries = asBundle(answer.body).entry ?? [];
   if (entries.length !== operations.length) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
-  return entries.map(({ response, resource }, index) => {
-    const { type, id, interaction } = operations[index] as (typeof operations)[number];
-    const status = stringOr(response?.['status'], '');
-    if (!status.startsWith('2')) throw new KeywardError('FHIR_UPSTREAM_REFUSED');
-    const located = /(?:^|\/)([A-Z][A-Za-z]*)\/([A-Za-z0-9.-]{1,64})(?:\/_history\/([A-Za-z0-9.-]{1,64}))?$/.exec(
-      stringOr(response?.['location'], ''),
-    );
-    const meta = metaOf(resource);
-    const assigned = located?.[2] ?? id;
-    if (assigned === '' || (located && located[1] !== type)) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
-    const version = located?.[3] ?? etagVersion(response?.['etag']) ?? meta.versionId ?? '';
-    return {
-      type,
-      id: assigned,
-      version: interaction === 'delete' ? '' : version,
-      lastModified: meta.lastUpdated ?? optional(response?.['lastModified']),
-      status,
-    };
-  });
+  return entries.map((entry, index) => entryResult(operations[index] as WriteOperation, entry));
+}
+
+const LOCATION = new RegExp(`(?:^|/)([A-Z][A-Za-z]*)/(${ID})(?:/_history/(${ID}))?$`);
+
+function entryResult({ type, id, interaction }: WriteOperation, { response, resource }: AnswerEntry): WriteResult {
+  const status = /^2\d\d(?= |$)/.exec(response?.status ?? '')?.[0];
+  if (status === undefined) throw new KeywardError('FHIR_UPSTREAM_REFUSED');
+  const [, locatedType = type, locatedId = id, locatedVersion] = LOCATION.exec(response?.location ?? '') ?? [];
+  if (locatedType !== type || locatedId === '') throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+  const meta = metaOf(resource as Json | undefined);
+  const version = locatedVersion ?? etagVersion(response?.etag) ?? meta.versionId ?? '';
+  const lastModified = meta.lastUpdated ?? instant(response?.lastModified);
+  return { type, id: locatedId, version: interaction === 'delete' ? '' : version, lastModified, status };
 }
 
 function singleResult({ operations }: Exchange, status: number, body: Json | undefined): WriteResult {
@@ -47,18 +43,21 @@ function singleResult({ operations }: Exchange, status: number, body: Json | und
   if (interaction === 'delete') return { type, id, version: '', lastModified: undefined, status: String(status) };
   const resource = asResource(body);
   const { versionId, lastUpdated } = metaOf(resource);
-  const assigned = resource.id;
+  const assigned = idText(resource.id);
   if (resource.resourceType !== type || !assigned || (id !== '' && assigned !== id))
     throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   return { type, id: assigned, version: versionId ?? '', lastModified: lastUpdated, status: String(status) };
 }
 
-const optional = (value: Json | undefined): string | undefined => (typeof value === 'string' ? value : undefined);
-const stringOr = (value: Json | undefined, otherwise: string): string => optional(value) ?? otherwise;
-const etagVersion = (etag: Json | undefined): string | undefined =>
-  /^W\/"([A-Za-z0-9.-]{1,64})"$/.exec(stringOr(etag, ''))?.[1];
+const ID_TEXT = new RegExp(`^${ID}$`);
+const idText = (value: Json | undefined): string | undefined =>
+  typeof value === 'string' && ID_TEXT.test(value) ? value : undefined;
+/** FHIR R4 instant, by its characters. */
+const instant = (value: Json | undefined): string | undefined =>
+  typeof value === 'string' && /^[-0-9T:.Z+]{20,40}$/.test(value) ? value : undefined;
+const etagVersion = (etag: string | undefined): string | undefined => idText(/^W\/"(.*)"$/.exec(etag ?? '')?.[1]);
 
 function metaOf(resource: Json | undefined): { versionId: string | undefined; lastUpdated: string | undefined } {
   const meta = (resource as { meta?: { versionId?: Json; lastUpdated?: Json } } | null | undefined)?.meta;
-  return { versionId: optional(meta?.versionId), lastUpdated: optional(meta?.lastUpdated) };
+  return { versionId: idText(meta?.versionId), lastUpdated: instant(meta?.lastUpdated) };
 }

@@ -26,8 +26,8 @@ export interface Route {
   readonly form: boolean;
 }
 
-/** FHIR R4 §2.24.0.1: id = [A-Za-z0-9\-\.]{1,64}. */
-const ID = '[A-Za-z0-9.-]{1,64}';
+/** FHIR R4 §2.24.0.1: id = [A-Za-z0-9\-\.]{1,64}; of dots alone it would be a dot segment of a path. */
+export const ID = '(?!\\.+(?:/|$))[A-Za-z0-9.-]{1,64}';
 const TYPE = '[A-Z][A-Za-z]*';
 
 const TABLE: readonly (readonly [method: string, path: RegExp, name: RouteName, form?: 'form'])[] = [

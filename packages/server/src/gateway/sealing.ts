@@ -1,7 +1,7 @@
 /** Seals what goes upstream and opens what a decision permits; one key call and one engine call for all resources of a request. */
-import { blindIndex, type DataKey, type FieldContext, tokenKeyId } from '@keyward/sdk/seal';
-import type { KeySpec, KeyUse } from '@keyward/sdk/client';
-import { KeywardError, newUuid } from '../core/index.ts';
+import { blindIndex, type DataKey, tokenKeyId } from '@keyward/sdk/seal';
+import type { KeySpec } from '@keyward/sdk/client';
+import { asKeywardError, KeywardError, newUuid } from '../core/index.ts';
 import {
   type Disclosure,
   type FhirResource,
@@ -16,31 +16,11 @@ import {
 } from '../phi/index.ts';
 import type { Exchange, Finding } from './exchange.ts';
 import { masked } from './mask.ts';
-import { TENANT_SCOPE } from './subjects.ts';
+import { contextOf, keyUse, PROOF_SITE, protectSpec, TENANT_SCOPE } from './seal-context.ts';
 
 export interface ToSeal {
   readonly resource: FhirResource;
   readonly scope: string;
-}
-
-const protectSpec = (scope: string): KeySpec =>
-  scope === TENANT_SCOPE ? { kind: 'tenant' } : { kind: 'subject', subject: scope };
-
-/** Why keys are used, as the custodian records it. */
-export const keyUse = ({ principal, correlationId }: Exchange): KeyUse => ({
-  purpose: principal?.purpose ?? 'SYSTEM',
-  correlationId,
-  ...(principal ? { actor: principal.sub } : {}),
-});
-
-function contextOf(
-  tenant: string,
-  type: string,
-  root: RootSeal,
-  site: { path: string; datatype: string; fieldClass: FieldClass },
-): FieldContext {
-  const { path, datatype, fieldClass } = site;
-  return { tenant, scope: root.scope, objectType: type, objectId: root.objectId, path, datatype, fieldClass };
 }
 
 /** The sealed copies, in order. A resource without identifying elements comes back as it is. */
@@ -53,12 +33,11 @@ export async function sealResources(exchange: Exchange, items: readonly ToSeal[]
     plans.flatMap((plan, index) => {
       const { resource, scope } = items[index] as ToSeal;
       const root = roots[index] as RootSeal;
+      const contextAt = (site: Parameters<typeof contextOf>[3]) => contextOf(tenant, resource.resourceType, root, site);
+      const fields = plan.sites.map((site) => ({ context: contextAt(site), value: site.value }));
+      const proof = isPatient(resource) ? [{ context: contextAt(PROOF_SITE), value: root.policy }] : [];
       const key = keyOf(protectSpec(scope));
-      return plan.sites.map((site) => ({
-        key,
-        context: contextOf(tenant, resource.resourceType, root, site),
-        value: site.value,
-      }));
+      return [...fields, ...proof].map((item) => ({ key, ...item }));
     }),
   );
   let next = 0;
@@ -67,9 +46,12 @@ export async function sealResources(exchange: Exchange, items: readonly ToSeal[]
       token: tokens[next++] as string,
       indexes: terms.map((term) => indexOf(keyOf({ kind: 'index', indexClass: term.indexClass }), term) ?? ''),
     }));
-    return plan.apply(sealed, roots[index] as RootSeal);
+    const proof = isPatient((items[index] as ToSeal).resource) ? { proof: tokens[next++] as string } : {};
+    return plan.apply(sealed, { ...(roots[index] as RootSeal), ...proof });
   });
 }
+
+const isPatient = ({ resourceType }: FhirResource): boolean => resourceType === 'Patient';
 
 async function keysToProtect(
   exchange: Exchange,
@@ -78,9 +60,10 @@ async function keysToProtect(
 ): Promise<(spec: KeySpec) => DataKey> {
   const specs = new Map<string, KeySpec>();
   const add = (spec: KeySpec) => specs.set(JSON.stringify(spec), spec);
-  plans.forEach((plan, index) => {
-    if (plan.sites.length > 0) add(protectSpec((items[index] as ToSeal).scope));
-    for (const site of plan.sites) for (const { indexClass } of site.terms) add({ kind: 'index', indexClass });
+  plans.forEach(({ sites }, index) => {
+    const { resource, scope } = items[index] as ToSeal;
+    if (sites.length > 0 || isPatient(resource)) add(protectSpec(scope));
+    for (const { terms } of sites) for (const { indexClass } of terms) add({ kind: 'index', indexClass });
   });
   const keys = specs.size === 0 ? [] : await exchange.gateway.keys.protect([...specs.values()], keyUse(exchange));
   const byName = new Map([...specs.keys()].map((name, index) => [name, keys[index] as DataKey]));
@@ -141,8 +124,8 @@ export function prepareOpening(exchange: Exchange, findings: readonly Finding[])
     ],
     classes: [...new Set(needed.map(({ site }) => site.fieldClass))],
     async open() {
-      const { keys, engine, tenant } = exchange.gateway;
-      const opened = keyIds.length === 0 ? [] : await keys.process(keyIds, keyUse(exchange));
+      const { engine, tenant } = exchange.gateway;
+      const opened = keyIds.length === 0 ? [] : await openKeys(exchange, keyIds);
       const keyById = new Map(keyIds.map((id, index) => [id, opened[index] as DataKey]));
       const items = needed.map(({ finding, plan, site, keyId }) => ({
         key: keyById.get(keyId) as DataKey,
@@ -174,6 +157,18 @@ function prepare(finding: Finding): Prepared {
   );
   return { finding, plan, wanted };
 }
+
+/** A token that names a key nobody holds is a token somebody made. */
+async function openKeys(exchange: Exchange, keyIds: readonly string[]): Promise<DataKey[]> {
+  try {
+    return await exchange.gateway.keys.process(keyIds, keyUse(exchange));
+  } catch (thrown) {
+    const error = asKeywardError(thrown);
+    throw TAMPERED.has(error.code) ? new KeywardError('SEAL_NOT_AUTHENTIC', { cause: thrown }) : error;
+  }
+}
+
+const TAMPERED: ReadonlySet<string> = new Set(['KEYS_UNKNOWN_KEY', 'KEYS_FORBIDDEN']);
 
 const keyIdOf = (token: string): string => asSealFailure(() => tokenKeyId(token));
 

@@ -1,6 +1,13 @@
 /** Turns a client's search into one the upstream can answer without seeing what is searched for. */
 import { KeywardError } from '../core/index.ts';
-import { type FieldClass, type IndexClass, type SearchTarget, searchTarget } from '../phi/index.ts';
+import {
+  type FieldClass,
+  type IndexClass,
+  isResourceType,
+  searchParameterType,
+  type SearchTarget,
+  searchTarget,
+} from '../phi/index.ts';
 import type { Decision } from './policy.ts';
 
 /** A condition checked on opened values, because the upstream only sees a coarser one. */
@@ -100,11 +107,11 @@ function planParameter(
     return;
   }
   const [code = '', modifier, ...more] = name.split(':');
-  // A chain or _has asks about another resource; it comes with its own issue and is refused by name until then.
-  const target = more.length > 0 || code.includes('.') ? undefined : searchTarget(type, code);
+  // A chain (`subject:Patient.name`, too) or _has asks about another resource; it is refused by name.
+  const target = more.length > 0 || name.includes('.') ? undefined : searchTarget(type, code);
   if (!target) throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
   if (modifier === 'missing') return void draft.clear.push([name, missingValue(value)]);
-  if (target.kind === 'clear') return void draft.clear.push([name, clearValue(code, modifier, value)]);
+  if (target.kind === 'clear') return void draft.clear.push([name, clearValue(type, code, modifier, value)]);
   if (inUrl) throw new KeywardError('FHIR_PHI_IN_URL');
   if (target.kind === 'refused') throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: `Parameter ${code}.` });
   if (modifier !== undefined && !(modifier === 'exact' && target.kind === 'blind-string')) {
@@ -115,12 +122,14 @@ function planParameter(
   draft.blind.push(blindParameter(code, value, target));
 }
 
-/** `:text`, `:contains` and the like search in displays and texts, which are sealed. */
-function clearValue(code: string, modifier: string | undefined, value: string): string {
+/** Modifiers of parameters that touch nothing sealed. `:text`, `:contains` and the like search in displays and texts, which are sealed. */
+const CLEAR_MODIFIERS: ReadonlySet<string> = new Set(['not', 'exact']);
+
+function clearValue(type: string, code: string, modifier: string | undefined, value: string): string {
   alternativesOf(code, value);
-  if (modifier !== undefined && modifier !== 'not' && modifier !== 'exact' && !/^[A-Z]/.test(modifier)) {
-    throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: `A modifier of parameter ${code}.` });
-  }
+  if (modifier === undefined || CLEAR_MODIFIERS.has(modifier)) return value;
+  const narrowsType = searchParameterType(type, code) === 'reference' && isResourceType(modifier);
+  if (!narrowsType) throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: `A modifier of parameter ${code}.` });
   return value;
 }
 

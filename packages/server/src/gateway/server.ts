@@ -1,5 +1,7 @@
 /** The gateway's HTTPS server: TLS 1.3 only, one exchange per request, every refusal recorded before it is told. */
 import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   asKeywardError,
@@ -10,7 +12,7 @@ import {
   toOperationOutcome,
   toProblem,
 } from '../core/index.ts';
-import { errorEvent } from './audit.ts';
+import { errorEvent, logFailure, unreadableEvent, UNRECORDABLE } from './audit.ts';
 import type { Exchange, Gateway, Incoming } from './exchange.ts';
 import { runPipeline } from './pipeline.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
@@ -50,9 +52,7 @@ export function createGatewayServer({ gateway, tls, ready }: GatewayServerOption
       });
     },
   );
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => void refuseUnreadable(gateway, error, socket));
   const lastAnswers = announceEnd(server);
   return {
     listen: (port, host) => listen(server, port, host),
@@ -62,6 +62,30 @@ export function createGatewayServer({ gateway, tls, ready }: GatewayServerOption
       return closed;
     },
   };
+}
+
+/** What node's parser gives up on, and the status that says so. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** Bytes that are no request are recorded as a denial of nobody in particular, and answered without a body. */
+async function refuseUnreadable(gateway: Gateway, error: NodeJS.ErrnoException, socket: Duplex): Promise<void> {
+  // A connection that was reset has nobody to tell, and asked for nothing.
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const address = (socket as Partial<Socket>).remoteAddress ?? '';
+  const denial = unreadableEvent(gateway, address);
+  try {
+    await gateway.audit.record([denial]);
+  } catch (cause) {
+    gateway.log.error('refusal not recorded', { code: 'GATEWAY_HEADER_REFUSED', error: cause });
+  }
+  const headers = Object.entries({ ...RESPONSE_HEADERS, connection: 'close', 'content-length': '0' }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
+  if (socket.writable)
+    socket.end(`HTTP/1.1 ${UNREADABLE[error.code ?? ''] ?? '400 Bad Request'}\r\n${headers.join('')}\r\n`);
 }
 
 /** A client that keeps its connection busy would never let the server end: from then on every answer says that it is the last. */
@@ -104,8 +128,7 @@ async function serveFhir(gateway: Gateway, request: IncomingMessage, response: S
       exchange.correlationId,
     );
     if (!request.complete) request.resume();
-    if (error.row.status >= 500)
-      gateway.log.error('request failed', { correlationId: exchange.correlationId, code, error });
+    logFailure(exchange, error);
   }
   gateway.log.info('request', {
     correlationId: exchange.correlationId,
@@ -123,6 +146,7 @@ const fail = (what: string): never => {
 
 /** The error to tell, once it is in the ledger; when that fails, the caller hears of the ledger instead. */
 async function recorded(exchange: Exchange, error: KeywardError): Promise<KeywardError> {
+  if (UNRECORDABLE.has(error.code)) return error;
   try {
     await exchange.gateway.audit.record([errorEvent(exchange, error)]);
     return error;
@@ -149,6 +173,7 @@ function newExchange(gateway: Gateway, request: IncomingMessage): Exchange {
     gateway,
     correlationId: newUuid(),
     incoming,
+    inBatch: false,
     route: { name: 'unsupported', type: '', id: '', version: '', form: false },
     query: new URLSearchParams(),
     principal: undefined,
@@ -156,6 +181,7 @@ function newExchange(gateway: Gateway, request: IncomingMessage): Exchange {
     body: undefined,
     form: undefined,
     operations: [],
+    targets: [],
     search: undefined,
     outgoing: undefined,
     answer: undefined,
@@ -169,10 +195,14 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buf
   const chunks: Buffer[] = [];
   let bytes = 0;
   // The request must outlive an early end of this loop, or the refusal could not be sent.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw new KeywardError('GATEWAY_BODY_TOO_LARGE');
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw new KeywardError('GATEWAY_BODY_TOO_LARGE');
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw cause instanceof KeywardError ? cause : new KeywardError('GATEWAY_BODY_INCOMPLETE', { cause });
   }
   return Buffer.concat(chunks, bytes);
 }

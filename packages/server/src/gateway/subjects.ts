@@ -1,50 +1,100 @@
 /** Subject scopes: which patient's key protects a resource. Minted with the Patient, found again in the Patient's own seal. */
-import { KeywardError } from '../core/index.ts';
-import { compartmentPatients, type FhirResource, planOpen } from '../phi/index.ts';
-import type { Upstream } from './upstream.ts';
-
-/** Scope of what belongs to no patient, or to several. */
-export const TENANT_SCOPE = 'tenant';
+import { tokenKeyId } from '@keyward/sdk/seal';
+import { asKeywardError, KeywardError, newUuid } from '../core/index.ts';
+import { compartmentPatients, type FhirResource, type OpenSite, planOpen, type RootSeal } from '../phi/index.ts';
+import { type Exchange, known } from './exchange.ts';
+import { ID } from './routes.ts';
+import { contextOf, keyUse, PROOF_SITE, TENANT_SCOPE } from './seal-context.ts';
 
 /** A deleted and re-created Patient gets a new scope; another gateway notices within this time. */
 const REMEMBERED_MS = 300_000;
 const MAX_REMEMBERED = 50_000;
 
+/** Scopes of Patients by logical id, for a while. */
 export interface SubjectScopes {
-  /** Scope of an existing Patient, undefined when there is none. */
-  scopeOf(patientId: string): Promise<string | undefined>;
+  recall(patientId: string): string | undefined;
   remember(patientId: string, scope: string): void;
   forget(patientId: string): void;
 }
 
-export function createSubjectScopes(upstream: Upstream, now: () => number = Date.now): SubjectScopes {
+export function createSubjectScopes(now: () => number = Date.now): SubjectScopes {
   const cache = new Map<string, { scope: string; until: number }>();
-  const remember = (patientId: string, scope: string) => {
-    if (cache.size >= MAX_REMEMBERED) cache.delete(cache.keys().next().value as string);
-    cache.set(patientId, { scope, until: now() + REMEMBERED_MS });
-  };
   return {
-    async scopeOf(patientId) {
+    recall(patientId) {
       const hit = cache.get(patientId);
-      if (hit && hit.until > now()) return hit.scope;
-      const patient = await readPatient(upstream, patientId);
-      const scope = patient && (planOpen(patient).root?.scope ?? TENANT_SCOPE);
-      if (scope) remember(patientId, scope);
-      return scope;
+      return hit && hit.until > now() ? hit.scope : undefined;
     },
-    remember,
+    remember(patientId, scope) {
+      if (cache.size >= MAX_REMEMBERED) cache.delete(cache.keys().next().value as string);
+      cache.set(patientId, { scope, until: now() + REMEMBERED_MS });
+    },
     forget: (patientId) => void cache.delete(patientId),
   };
 }
 
-async function readPatient(upstream: Upstream, id: string): Promise<FhirResource | undefined> {
+/** A Patient that stands at the upstream and was never sealed: it has no scope yet. */
+const UNSEALED = 'unsealed';
+
+/**
+ * Scope of an existing Patient; undefined when there is none.
+ * @throws KeywardError `SEAL_NOT_AUTHENTIC` when the upstream's copy does not prove its scope: it could choose the key otherwise.
+ */
+export async function scopeOfPatient(
+  exchange: Exchange,
+  patientId: string,
+): Promise<string | typeof UNSEALED | undefined> {
+  const { subjects } = exchange.gateway;
+  const recalled = subjects.recall(patientId);
+  if (recalled !== undefined) return recalled;
+  const patient = await readPatient(exchange, patientId);
+  if (!patient) return undefined;
+  const { root, sites } = planOpen(patient);
+  if (!root) return UNSEALED;
+  await requireProof(exchange, root, sites);
+  subjects.remember(patientId, root.scope);
+  return root.scope;
+}
+
+/** The scope to write an existing or new Patient under: its own, or a new one. */
+export async function scopeToWrite(exchange: Exchange, patientId: string): Promise<string> {
+  const scope = patientId === '' ? undefined : await scopeOfPatient(exchange, patientId);
+  return scope === undefined || scope === UNSEALED ? newUuid() : scope;
+}
+
+async function readPatient({ gateway, correlationId }: Exchange, id: string): Promise<FhirResource | undefined> {
   try {
-    return (await upstream.request({ method: 'GET', path: `/Patient/${id}` })).body as FhirResource | undefined;
+    const headers = { 'x-correlation-id': correlationId };
+    const patient = (await gateway.upstream.request({ method: 'GET', path: `/Patient/${id}`, headers })).body as
+      | FhirResource
+      | undefined;
+    if (patient?.resourceType === 'Patient' && patient.id === id) return patient;
   } catch (error) {
     if (error instanceof KeywardError && (error.code === 'FHIR_NOT_FOUND' || error.code === 'FHIR_GONE'))
       return undefined;
     throw error;
   }
+  throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+}
+
+/** The proof and every field must open under the root beside them: a root taken from another record brings no fields along. */
+async function requireProof(exchange: Exchange, root: RootSeal, sites: readonly OpenSite[]): Promise<void> {
+  const { keys, engine, tenant } = exchange.gateway;
+  const { proof, policy } = root;
+  try {
+    const tokens = [{ ...PROOF_SITE, token: known(proof, 'proof') }, ...sites];
+    const ids = tokens.map(({ token }) => tokenKeyId(token));
+    const opened = await keys.process(ids, keyUse(exchange));
+    const items = tokens.map((site, index) => ({
+      key: known(opened[index], 'key'),
+      context: contextOf(tenant, 'Patient', root, site),
+      token: site.token,
+    }));
+    if (engine.openMany(items)[0] === policy) return;
+  } catch (cause) {
+    if (asKeywardError(cause).row.retry) throw cause;
+    throw new KeywardError('SEAL_NOT_AUTHENTIC', { cause });
+  }
+  throw new KeywardError('SEAL_NOT_AUTHENTIC');
 }
 
 /** What the same request writes. */
@@ -55,26 +105,27 @@ export interface Beside {
   readonly others: ReadonlySet<string>;
 }
 
+const PATIENT_REFERENCE = new RegExp(`^Patient/(${ID})$`);
+
 /**
  * The scope a resource is sealed under (one patient compartment: that patient; none or several: the tenant).
  * @throws KeywardError `FHIR_SUBJECT_UNKNOWN` when it names a Patient of ours that does not exist
  */
 export async function scopeFor(
+  exchange: Exchange,
   resource: FhirResource,
   { minted, others }: Beside,
-  subjects: SubjectScopes,
 ): Promise<string> {
   const patients = new Set(compartmentPatients(resource).filter((reference) => !others.has(reference)));
   const [only] = patients;
   if (patients.size !== 1 || only === undefined) return TENANT_SCOPE;
-  const known = minted.get(only);
-  if (known) return known;
-  const id = /^Patient\/([A-Za-z0-9.-]{1,64})$/.exec(only)?.[1];
-  if (id === undefined) {
-    if (only.startsWith('urn:')) throw new KeywardError('FHIR_SUBJECT_UNKNOWN');
-    return TENANT_SCOPE;
-  }
-  const scope = await subjects.scopeOf(id);
-  if (!scope) throw new KeywardError('FHIR_SUBJECT_UNKNOWN');
+  const written = minted.get(only);
+  if (written) return written;
+  const id = PATIENT_REFERENCE.exec(only)?.[1];
+  // An absolute reference is to a patient of another server.
+  if (id === undefined && /^https?:/.test(only)) return TENANT_SCOPE;
+  const scope = id === undefined ? undefined : await scopeOfPatient(exchange, id);
+  if (scope === undefined) throw new KeywardError('FHIR_SUBJECT_UNKNOWN');
+  if (scope === UNSEALED) throw new KeywardError('GATEWAY_UPSTREAM_UNSEALED');
   return scope;
 }

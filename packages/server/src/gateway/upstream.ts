@@ -1,7 +1,7 @@
 /** The FHIR server behind the gateway, spoken to over undici; its texts are never passed on. */
 import type { Json } from '@keyward/sdk/seal';
 import { Pool } from 'undici';
-import { asKeywardError, type ErrorCode, KeywardError, parseJson } from '../core/index.ts';
+import { type ErrorCode, KeywardError, parseJson } from '../core/index.ts';
 
 export interface UpstreamRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -59,14 +59,15 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   });
   const send = async (request: UpstreamRequest): Promise<UpstreamAnswer> => {
     const { statusCode, headers, body } = await pool.request({
+      // Over the whole exchange: the other timeouts start anew with every byte.
+      signal: AbortSignal.timeout(options.timeoutMs),
       method: request.method,
       path: prefix + request.path,
       headers: { accept: 'application/fhir+json', ...request.headers },
       body: request.body ?? null,
     });
     const bytes = Buffer.from(await body.arrayBuffer());
-    const refusal = statusCode >= 400 ? (UPSTREAM_ERRORS[statusCode] ?? 'GATEWAY_UPSTREAM_UNAVAILABLE') : undefined;
-    if (refusal) throw new KeywardError(refusal);
+    if (statusCode < 200 || statusCode > 299) throw new KeywardError(refusalOf(statusCode));
     return { status: statusCode, headers, body: readAnswer(bytes) };
   };
   return {
@@ -81,24 +82,45 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-/** A read is repeated once when a kept-alive connection turns out to be dead (the upstream restarted). */
+/** A redirect is no answer: what it names is not the server that was configured. */
+function refusalOf(status: number): ErrorCode {
+  if (status < 400) return 'GATEWAY_UPSTREAM_INVALID';
+  return UPSTREAM_ERRORS[status] ?? 'GATEWAY_UPSTREAM_UNAVAILABLE';
+}
+
+const isQuestion = ({ method, path }: UpstreamRequest): boolean => method === 'GET' || path.endsWith('/_search');
+
+/** A question is repeated once when a kept-alive connection turns out to be dead (the upstream restarted). */
 async function withOneRetry(
   request: UpstreamRequest,
   send: (request: UpstreamRequest) => Promise<UpstreamAnswer>,
 ): Promise<UpstreamAnswer> {
-  try {
-    return await send(request);
-  } catch (error) {
-    if (error instanceof KeywardError) throw error;
-    if (request.method !== 'GET') throw new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE', { cause: error });
-  }
-  try {
-    return await send(request);
-  } catch (error) {
-    const coded = asKeywardError(error);
-    throw coded.code === 'CORE_INTERNAL' ? new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE', { cause: error }) : coded;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await send(request);
+    } catch (error) {
+      if (error instanceof KeywardError) throw error;
+      if (!isQuestion(request))
+        throw new KeywardError(wasNeverSent(error) ? 'GATEWAY_UPSTREAM_UNAVAILABLE' : 'GATEWAY_OUTCOME_UNKNOWN', {
+          cause: error,
+        });
+      if (attempt === 2 || (error as Error).name === 'TimeoutError')
+        throw new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE', { cause: error });
+    }
   }
 }
+
+/** Failures to connect: the upstream has seen nothing. */
+const CONNECT_FAILURES: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EACCES',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+const wasNeverSent = (error: unknown): boolean => CONNECT_FAILURES.has((error as { code?: unknown }).code);
 
 function readAnswer(bytes: Buffer): Json | undefined {
   if (bytes.length === 0) return undefined;

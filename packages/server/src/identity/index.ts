@@ -6,4 +6,4 @@ export {
   removeDevelopmentKey,
 } from './development-issuer.ts';
 export type { Principal } from './principal.ts';
-export { createTokenVerifier, type TokenVerifier } from './verifier.ts';
+export { callerAddress, createTokenVerifier, type TokenVerifier } from './verifier.ts';

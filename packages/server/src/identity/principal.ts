@@ -19,8 +19,33 @@ export interface Principal {
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
 
-/** RFC 8176 values that mean more than one factor. */
-const MULTI_FACTOR = new Set(['mfa', 'hwk', 'fpt', 'face', 'iris']);
+type Factor = 'knowledge' | 'possession' | 'inherence';
+
+/** RFC 8176 §2: which kind of factor a method is. A method that is not here counts for nothing. */
+const FACTORS: Readonly<Record<string, Factor>> = {
+  pwd: 'knowledge',
+  pin: 'knowledge',
+  kba: 'knowledge',
+  otp: 'possession',
+  hwk: 'possession',
+  swk: 'possession',
+  sc: 'possession',
+  sms: 'possession',
+  tel: 'possession',
+  face: 'inherence',
+  fpt: 'inherence',
+  iris: 'inherence',
+  retina: 'inherence',
+  vbm: 'inherence',
+};
+
+/** `mfa` itself, or methods of two kinds: two passwords are still one factor. */
+function isMultiFactor(methods: readonly unknown[]): boolean {
+  const kinds = methods.flatMap((method) =>
+    typeof method === 'string' && Object.hasOwn(FACTORS, method) ? [FACTORS[method]] : [],
+  );
+  return methods.includes('mfa') || new Set(kinds).size > 1;
+}
 
 /** Reads verified claims; undefined when one that everybody needs is missing. */
 export function principalFrom(
@@ -41,7 +66,7 @@ export function principalFrom(
     purpose: text(claims[names.purposeClaim]),
     client: text(claims['client_id']) ?? text(claims['azp']),
     issuer,
-    mfa: amr.some((method) => MULTI_FACTOR.has(method as string)),
+    mfa: isMultiFactor(amr),
     expiresAt,
   };
 }

@@ -1,5 +1,6 @@
-/** Validates bearer tokens: issuer, audience, algorithm allow-list, times, signature (RFC 8725, RFC 9068). */
+/** Validates bearer tokens: issuer, audience, algorithm allow-list, times, signature (RFC 8725). */
 import { createHash, type KeyObject } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { createRemoteJWKSet, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { IssuerConfig } from '../config/index.ts';
@@ -108,6 +109,8 @@ async function verifyToken(token: string, trusted: Map<string, TrustedIssuer>, {
   throw new KeywardError('IDENTITY_TOKEN_INVALID');
 }
 
+const ISSUER_FAILURES: ReadonlySet<string> = new Set(['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID']);
+
 /** The claimed issuer only chooses which keys to check with. */
 function issuerOf(token: string): string | undefined {
   try {
@@ -119,9 +122,14 @@ function issuerOf(token: string): string | undefined {
 
 function codeOf(cause: unknown): 'IDENTITY_TOKEN_EXPIRED' | 'IDENTITY_TOKEN_INVALID' | 'IDENTITY_ISSUER_UNAVAILABLE' {
   if (cause instanceof errors.JWTExpired) return 'IDENTITY_TOKEN_EXPIRED';
-  if (cause instanceof errors.JWKSTimeout || !(cause instanceof errors.JOSEError)) return 'IDENTITY_ISSUER_UNAVAILABLE';
-  return 'IDENTITY_TOKEN_INVALID';
+  // jose throws its base class when the issuer's answer is no key set at all.
+  const ofTheIssuer = !(cause instanceof errors.JOSEError) || ISSUER_FAILURES.has(cause.code);
+  return ofTheIssuer ? 'IDENTITY_ISSUER_UNAVAILABLE' : 'IDENTITY_TOKEN_INVALID';
 }
+
+/** Address of a caller; none when the request came through a proxy, which makes strangers look local. */
+export const callerAddress = (headers: IncomingHttpHeaders, remoteAddress: string | undefined): string =>
+  headers.forwarded === undefined && headers['x-forwarded-for'] === undefined ? (remoteAddress ?? '') : 'forwarded';
 
 /** 127.0.0.0/8 and ::1 (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3), also as IPv4-mapped IPv6. */
 function isLoopback(address: string): boolean {

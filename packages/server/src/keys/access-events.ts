@@ -7,15 +7,19 @@ import type { Caller } from './grants.ts';
 /** Most keys named in one event; larger batches become several. */
 const MAX_KEYS_PER_EVENT = 500;
 
-/** One key of a call: its id as far as known, and the patient it belongs to if any. */
+/** One key of a call: its id, and what it is for, as far as known. */
 export interface TouchedKey {
   readonly id?: KeyId | undefined;
-  readonly subject?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly scope?: string | undefined;
 }
+
+/** Making a key is an act of its own beside those that can be asked for. */
+type RecordedOperation = KeyOperation | 'create';
 
 export interface KeyAccess {
   readonly caller: Caller;
-  readonly operation: KeyOperation;
+  readonly operation: RecordedOperation;
   readonly use: KeyUse;
   readonly keys: readonly TouchedKey[];
 }
@@ -49,7 +53,13 @@ export interface AccessEvents {
 export function createAccessEvents(tenant: string, clock: Clock): AccessEvents {
   const base = () => ({ id: newUuid(), at: clock.now(), tenant });
   const ofAccess = (access: KeyAccess, outcome: Outcome): AuditEvent[] =>
-    parts(access.keys).map((keys) => ({ ...base(), ...outcome, ...describe(access), ...named(keys) }));
+    parts(access.keys).map((keys) => ({
+      ...base(),
+      ...outcome,
+      ...describe(access),
+      ...named(keys),
+      ...(access.operation === 'create' ? { resources: keys.map(resourceOf) } : {}),
+    }));
   return {
     permitted: (access) => ofAccess(access, PERMIT),
     refused: (access, code) => ofAccess(access, refused(code)),
@@ -76,18 +86,27 @@ export function createAccessEvents(tenant: string, clock: Clock): AccessEvents {
 }
 
 const describe = ({ caller, operation, use }: KeyAccess) => ({
-  actor: { sub: use.actor ?? caller, client: caller },
+  actor: actorOf(caller, use),
   interaction: `keys.${operation}`,
   rule: `keys.grants.${caller}`,
   purpose: use.purpose,
   correlationId: use.correlationId,
 });
 
+/** The pseudonym of an actor is made of issuer and `sub`: with both, the entries of one person join across processes. */
+function actorOf(caller: Caller, { actor, issuer }: KeyUse): AuditEvent['actor'] {
+  if (actor === undefined) return { sub: caller, client: caller };
+  return { sub: actor, client: caller, ...(issuer === undefined ? {} : { issuer }) };
+}
+
 function named(keys: readonly TouchedKey[]): Pick<AuditEvent, 'keyIds' | 'subjects'> {
   const keyIds = distinct(keys.map(({ id }) => id));
-  const subjects = distinct(keys.map(({ subject }) => subject));
+  const subjects = distinct(keys.map(({ kind, scope }) => (kind === 'subject' ? scope : undefined)));
   return { ...(keyIds.length > 0 ? { keyIds } : {}), ...(subjects.length > 0 ? { subjects } : {}) };
 }
+
+/** What a new key is for, in the form of a reference: `DataKey/index/family`, `DataKey/tenant`. */
+const resourceOf = ({ kind, scope }: TouchedKey): string => ['DataKey', kind, scope].filter(Boolean).join('/');
 
 const distinct = (values: readonly (string | undefined)[]): string[] =>
   [...new Set(values)].filter((value) => value !== undefined);

@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { after, before, test, type TestContext } from 'node:test';
 import { inspect } from 'node:util';
-import type { KeySpec } from '@keyward/sdk/client';
 import { keyIdOf } from '@keyward/sdk/seal';
 import { type AuditSink, KeywardError, newUuid } from '../core/index.ts';
+import { openPool } from '../db/index.ts';
 import type { Custodian } from './custodian.ts';
-import type { RemoteCaller } from './grants.ts';
 import { localRoot } from './roots/local/local.ts';
-import { type KeyDatabase, startCustodian, startKeyDatabase, TEST_USE } from './testing.ts';
+import { type KeyDatabase, SPECS, startCustodian, startKeyDatabase, subject, tamperWith, TEST_USE } from './testing.ts';
 
 let database: KeyDatabase;
 before(async () => {
@@ -18,27 +17,7 @@ before(async () => {
 after(() => database.stop());
 
 const start = (context: TestContext) => startCustodian(context, database.pool);
-const subject = (uuid = newUuid()): KeySpec => ({ kind: 'subject', subject: uuid });
-
-const SPECS: Readonly<Record<KeySpec['kind'], KeySpec>> = {
-  subject: subject(),
-  tenant: { kind: 'tenant' },
-  index: { kind: 'index', indexClass: 'family' },
-  store: { kind: 'store' },
-  cursor: { kind: 'cursor' },
-  ledger: { kind: 'ledger', day: '2026-01-31' },
-  pseudonym: { kind: 'pseudonym' },
-};
-
-const MAY_USE: Readonly<Record<RemoteCaller, readonly KeySpec['kind'][]>> = {
-  gateway: ['subject', 'tenant', 'index', 'cursor', 'ledger', 'pseudonym'],
-  store: ['store'],
-  admin: ['ledger', 'pseudonym'],
-};
-
-/** Runs a statement on the rows of this tenant's data keys, as someone who can write to the database would. */
-const tamper = (tenant: string, set: string, where = 'true') =>
-  database.pool.query(`UPDATE data_key SET ${set} WHERE tenant = $1 AND ${where}`, [tenant]);
+const tamper = (tenant: string, set: string, where?: string) => tamperWith(database.pool, tenant, set, where);
 
 test('[E2] a spec has one key, which comes back by spec and by id, also after a restart', async (context) => {
   const { custodian, restart } = await start(context);
@@ -169,66 +148,52 @@ test('[E2] a wrapped key with any byte changed does not open', async (context) =
   }
 });
 
-for (const [caller, kinds] of Object.entries(MAY_USE) as [RemoteCaller, readonly KeySpec['kind'][]][]) {
-  test(`[K4] the ${caller} gets keys of its kinds and no others, neither by spec nor by id`, async (context) => {
-    const { custodian, ledger } = await start(context);
-    const owner = (kind: KeySpec['kind']) => (MAY_USE.gateway.includes(kind) ? 'gateway' : 'store');
-    for (const [kind, spec] of Object.entries(SPECS) as [KeySpec['kind'], KeySpec][]) {
-      const [key] = await custodian.protect(owner(kind), [spec], TEST_USE);
-      const attempts = [
-        () => custodian.protect(caller, [spec], TEST_USE),
-        () => custodian.process(caller, [key!.id], TEST_USE),
-      ];
-      for (const attempt of attempts) {
-        if (kinds.includes(kind)) assert.equal((await attempt())[0]!.id, key!.id);
-        else await assert.rejects(attempt(), { code: 'KEYS_FORBIDDEN' });
-      }
-    }
-    const denials = ledger.events.filter((event) => event.class === 'denial');
-    assert.equal(denials.length, 2 * (Object.keys(SPECS).length - kinds.length));
-    for (const denial of denials) {
-      assert.equal(denial.decision, 'deny');
-      assert.equal(denial.code, 'KEYS_FORBIDDEN');
-      assert.equal(denial.actor.client, caller);
-    }
-  });
-}
-
-test("[K4] the index keys of the gateway and of the store are not each other's", async (context) => {
-  const { custodian } = await start(context);
-  const own: KeySpec = { kind: 'index', indexClass: 'store' };
-  const [key] = await custodian.protect('store', [own], TEST_USE);
-  await assert.rejects(custodian.protect('gateway', [own], TEST_USE), { code: 'KEYS_FORBIDDEN' });
-  await assert.rejects(custodian.process('gateway', [key!.id], TEST_USE), { code: 'KEYS_FORBIDDEN' });
-});
-
-test('[K4] a forbidden spec makes no key, neither its own nor those beside it', async (context) => {
-  const { custodian, tenant } = await start(context);
-  await assert.rejects(custodian.protect('store', [SPECS.tenant, subject()], TEST_USE), { code: 'KEYS_FORBIDDEN' });
-  const { rowCount } = await database.pool.query('SELECT 1 FROM data_key WHERE tenant = $1', [tenant]);
-  assert.equal(rowCount, 0);
-});
-
-test('[K6] an access is recorded with who, which key, for what, for whom, in one event', async (context) => {
+test('[K6] an access is recorded with who, which key, for what, for whom, in one event; new keys before it', async (context) => {
   const { custodian, ledger, tenant } = await start(context);
   const patient = newUuid();
-  const keys = await custodian.protect('gateway', [subject(patient), SPECS.tenant], TEST_USE);
-  const [event, ...more] = ledger.events.filter(({ class: name }) => name === 'key.access');
-  assert.deepEqual(more, []);
-  const { id, at, ...rest } = event!;
-  assert.ok(id && at instanceof Date);
-  assert.deepEqual(rest, {
+  const use = { ...TEST_USE, issuer: 'https://idp.example' };
+  const keys = await custodian.protect('gateway', [subject(patient), SPECS.tenant], use);
+  const events = ledger.events.filter(({ class: name }) => name === 'key.access');
+  const what = {
     class: 'key.access',
     tenant,
     correlationId: TEST_USE.correlationId,
-    actor: { sub: 'clinician-7', client: 'gateway' },
-    interaction: 'keys.protect',
+    actor: { sub: 'clinician-7', client: 'gateway', issuer: 'https://idp.example' },
     subjects: [patient],
     purpose: 'TREAT',
     decision: 'permit',
     rule: 'keys.grants.gateway',
     keyIds: keys.map((key) => key.id),
-  });
+  };
+  const resources = [`DataKey/subject/${patient}`, 'DataKey/tenant'];
+  assert.deepEqual(
+    events.map(({ id: _id, at: _at, ...rest }) => rest),
+    [
+      { ...what, interaction: 'keys.create', resources },
+      { ...what, interaction: 'keys.protect' },
+    ],
+  );
+});
+
+test('[K6] an issuer without an actor does not make a process somebody else', async (context) => {
+  const { custodian, ledger } = await start(context);
+  const use = { purpose: 'SYSTEM', correlationId: newUuid(), issuer: 'https://idp.example' };
+  await custodian.protect('gateway', [SPECS.tenant], use);
+  assert.deepEqual(ledger.events.at(-1)!.actor, { sub: 'gateway', client: 'gateway' });
+});
+
+test('[K6] a key that was made is recorded as made: while that fails, none is', async (context) => {
+  const { custodian, ledger, tenant } = await start(context);
+  ledger.down = true;
+  await assert.rejects(custodian.protect('gateway', [SPECS.tenant], TEST_USE), { code: 'LEDGER_UNAVAILABLE' });
+  assert.equal((await database.pool.query('SELECT FROM data_key WHERE tenant = $1', [tenant])).rowCount, 0);
+  ledger.down = false;
+  const [key] = await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
+  const made = ledger.events.filter(({ interaction }) => interaction === 'keys.create');
+  assert.deepEqual(
+    made.flatMap(({ keyIds }) => keyIds),
+    [key!.id],
+  );
 });
 
 test('[K6] the opening of the KEK at the start is recorded before the first key leaves', async (context) => {
@@ -236,26 +201,28 @@ test('[K6] the opening of the KEK at the start is recorded before the first key 
   await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
   await (await restart()).protect('gateway', [SPECS.tenant], TEST_USE);
   const names = ledger.events.map(({ interaction }) => interaction);
-  assert.deepEqual(names, ['keys.kek.create', 'keys.protect', 'keys.kek.open', 'keys.protect']);
+  assert.deepEqual(names, ['keys.kek.create', 'keys.create', 'keys.protect', 'keys.kek.open', 'keys.protect']);
 });
 
-test('[K6] more than 500 keys are recorded in several events, none left out', async (context) => {
-  const { custodian, ledger } = await start(context);
-  const keys = await custodian.protect(
-    'gateway',
-    Array.from({ length: 600 }, () => subject()),
-    TEST_USE,
-  );
-  const sizes = ledger.events.map(({ keyIds, subjects }) => [keyIds!.length, subjects?.length]).slice(1);
-  assert.deepEqual(sizes, [
-    [500, 500],
-    [100, 100],
-  ]);
-  assert.deepEqual(
-    ledger.events.slice(1).flatMap(({ keyIds }) => keyIds),
-    keys.map(({ id }) => id),
-  );
-});
+for (const interaction of ['keys.create', 'keys.protect']) {
+  test(`[K6] more than 500 keys are recorded in several events of ${interaction}, none left out`, async (context) => {
+    const { custodian, ledger } = await start(context);
+    const specs = Array.from({ length: 600 }, () => subject());
+    const keys = await custodian.protect('gateway', specs, TEST_USE);
+    const events = ledger.events.filter((event) => event.interaction === interaction);
+    assert.deepEqual(
+      events.map(({ keyIds, subjects }) => [keyIds!.length, subjects?.length]),
+      [
+        [500, 500],
+        [100, 100],
+      ],
+    );
+    assert.deepEqual(
+      events.flatMap(({ keyIds }) => keyIds),
+      keys.map(({ id }) => id),
+    );
+  });
+}
 
 test('[K6] no record, no key: while the ledger fails nothing leaves, and then it does again', async (context) => {
   const { custodian, ledger } = await start(context);
@@ -290,39 +257,6 @@ test('[K6] an unknown key is refused and recorded as a failure; keys beside it d
   const { class: name, code, keyIds } = ledger.events.at(-1)!;
   assert.deepEqual([name, code, keyIds], ['failure', 'KEYS_UNKNOWN_KEY', [key!.id, unknown]]);
 });
-
-const STATES: Record<string, { readonly processes: boolean }> = {
-  'pre-activation': { processes: false },
-  suspended: { processes: false },
-  deactivated: { processes: true },
-  compromised: { processes: false },
-  destroyed: { processes: false },
-};
-
-for (const [state, { processes }] of Object.entries(STATES)) {
-  test(`[K1] a ${state} data key ${processes ? 'still processes' : 'does not process'} and never protects`, async (context) => {
-    const { custodian, tenant } = await start(context);
-    const [key] = await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
-    await tamper(tenant, `state = '${state}'`);
-    const attempt = custodian.process('gateway', [key!.id], TEST_USE);
-    if (processes) assert.equal((await attempt)[0]!.id, key!.id);
-    else await assert.rejects(attempt, { code: 'KEYS_STATE_REFUSED' });
-    const [next] = await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
-    assert.notEqual(next!.id, key!.id);
-  });
-
-  test(`[K1] under a ${state} KEK data keys ${processes ? 'still open' : 'do not open'} and none is made, also after a restart`, async (context) => {
-    const { custodian, tenant, restart } = await start(context);
-    const [key] = await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
-    await database.pool.query('UPDATE kek SET state = $2 WHERE tenant = $1', [tenant, state]);
-    for (const each of [custodian, await restart()]) {
-      const attempt = each.process('gateway', [key!.id], TEST_USE);
-      if (processes) assert.equal((await attempt)[0]!.id, key!.id);
-      else await assert.rejects(attempt, { code: 'KEYS_STATE_REFUSED' });
-      await assert.rejects(each.protect('gateway', [subject()], TEST_USE), { code: 'KEYS_STATE_REFUSED' });
-    }
-  });
-}
 
 test('[E2] with another root key the custodian does not start, and says why', async (context) => {
   const { restart, rootFile } = await start(context);
@@ -363,7 +297,7 @@ test('[K6] a ledger that writes with keys of this custodian records its own acce
   const use = { purpose: 'SYSTEM', correlationId: newUuid() };
   const audit: AuditSink = {
     async record(events) {
-      await own.keys!.protect([{ kind: 'ledger', day: '2026-01-31' }, { kind: 'pseudonym' }], use);
+      await own.keys!.protect([SPECS.ledger, SPECS.pseudonym], use);
       await ledger.record(events);
     },
   };
@@ -372,8 +306,9 @@ test('[K6] a ledger that writes with keys of this custodian records its own acce
   await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
   await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
   const seen = ledger.events.map(({ interaction, actor }) => `${interaction} ${actor.sub}`);
-  const access = 'keys.protect clinician-7';
-  assert.deepEqual(seen, ['keys.kek.open custodian', access, 'keys.protect custodian', access]);
+  const [create, access] = ['keys.create clinician-7', 'keys.protect clinician-7'];
+  const ownAccess = ['keys.create custodian', 'keys.protect custodian'];
+  assert.deepEqual(seen, ['keys.kek.open custodian', create, ...ownAccess, access, access]);
 });
 
 test('[K6] when its own access cannot be recorded, the key that caused it does not leave', async (context) => {
@@ -389,6 +324,27 @@ test('[K6] when its own access cannot be recorded, the key that caused it does n
   const custodian = await restart({ audit });
   own.keys = custodian.ownLedgerKeys();
   await assert.rejects(custodian.protect('gateway', [SPECS.tenant], TEST_USE), { code: 'LEDGER_UNAVAILABLE' });
+});
+
+test('[K10] the own ledger keys are held within their bounds, so that an entry does not wait for the database', async (context) => {
+  const { restart } = await start(context);
+  let nowMs = 0;
+  const ownKeys = { maxAgeMs: 1000, maxHandouts: 100, maxKeys: 10, now: () => nowMs };
+  const pool = openPool(database.connection, { max: 1, applicationName: 'own keys test' });
+  context.after(() => pool.end());
+  const own = (await restart({ ownKeys, pool })).ownLedgerKeys();
+  const protect = () => own.protect([SPECS.ledger, SPECS.pseudonym], { purpose: 'SYSTEM', correlationId: newUuid() });
+  await protect();
+  const client = await pool.connect();
+  nowMs = 999;
+  assert.equal((await protect()).length, 2);
+  nowMs = 1000;
+  let served = false;
+  const again = protect().finally(() => (served = true));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(served, false);
+  client.release();
+  assert.equal((await again).length, 2);
 });
 
 test('[K4] the own ledger keys are limited to the ledger', async (context) => {

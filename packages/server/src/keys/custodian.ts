@@ -1,5 +1,5 @@
 /** The custodian: decides who gets which key, records it, and only then opens it. */
-import type { KeyService, KeySpec, KeyUse } from '@keyward/sdk/client';
+import { createKeyCache, type KeyCacheOptions, type KeyService, type KeySpec, type KeyUse } from '@keyward/sdk/client';
 import type { DataKey, KeyId } from '@keyward/sdk/seal';
 import type { Pool } from 'pg';
 import type { AuditSink, Clock, Log } from '../core/index.ts';
@@ -21,18 +21,21 @@ export interface CustodianOptions {
   readonly audit: AuditSink;
   readonly tenant: string;
   readonly clock: Clock;
+  /** Bounds of the keys that the ledger in this process holds. */
+  readonly ownKeys: KeyCacheOptions;
   readonly log: Log;
 }
 
 export interface Custodian {
-  /** The active key of each spec, in order; made when there is none. */
+  /** The active key of each spec, in order; made where there never was one. */
   protect(caller: RemoteCaller, specs: readonly KeySpec[], use: KeyUse): Promise<DataKey[]>;
   /** The keys with these ids, in order. */
   process(caller: RemoteCaller, ids: readonly KeyId[], use: KeyUse): Promise<DataKey[]>;
   /**
    * The keys of the ledger in this very process, which cannot record beforehand that it fetches what it records with. Order
    * at start: custodian, then the ledger from these keys, then the server. Such an access is written right behind the entry
-   * that caused it, and no key leaves this process before that is durable too.
+   * that caused it, and no key leaves this process before that is durable too. They are held as long as `ownKeys` says, so that
+   * an entry does not wait for the database, and a key that is fetched again is not recorded again.
    */
   ownLedgerKeys(): KeyService;
   /** Records that somebody without a registered credential asked. */
@@ -45,7 +48,8 @@ export interface Custodian {
  * Opens the tenant's KEK, or makes the first one.
  * @throws KeywardError `KEYS_ROOT_MISMATCH` | `KEYS_ROOT_UNREADABLE` | `KEYS_NOT_AUTHENTIC` | `DB_UNAVAILABLE`
  */
-export async function createCustodian({ pool, root, audit, tenant, clock, log }: CustodianOptions): Promise<Custodian> {
+export async function createCustodian(options: CustodianOptions): Promise<Custodian> {
+  const { pool, root, audit, tenant, clock, ownKeys, log } = options;
   const keks = createKeks({ pool, root, tenant, clock });
   const dataKeys = createDataKeys({ pool, tenant, keks, clock });
   const events = createAccessEvents(tenant, clock);
@@ -55,11 +59,11 @@ export async function createCustodian({ pool, root, audit, tenant, clock, log }:
   if (root.describe().exportable) log.warn('the root key can be copied: for development only');
 
   const serviceOf = (caller: Caller, witness: Witness): KeyService => ({
-    protect: (specs, use) => serveKeys(dataKeys, witness, protectRequest(dataKeys, caller, specs, use)),
-    process: (ids, use) => serveKeys(dataKeys, witness, processRequest(dataKeys, caller, ids, use)),
+    protect: (specs, use) => serveKeys({ dataKeys, witness, clock }, protectRequest(caller, specs, use)),
+    process: (ids, use) => serveKeys({ dataKeys, witness, clock }, processRequest(caller, ids, use)),
   });
   const witness = createWitness(events, recorder, log);
-  const own = serviceOf('custodian', createOwnWitness(events, recorder, log));
+  const own = createKeyCache(serviceOf('custodian', createOwnWitness(events, recorder, log)), ownKeys);
   return {
     protect: (caller, specs, use) => serviceOf(caller, witness).protect(specs, use),
     process: (caller, ids, use) => serviceOf(caller, witness).process(ids, use),

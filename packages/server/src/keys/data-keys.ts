@@ -19,11 +19,16 @@ export interface StoredKey {
 }
 
 export interface DataKeys {
-  /** The active keys of these specs, in any order; a spec without one is missing in the answer. */
-  findActive(specs: readonly KeySpec[]): Promise<StoredKey[]>;
+  /**
+   * One key for each of these specs, in any order: the active one, or else whichever there is, so that its state can be
+   * judged. A spec is missing in the answer when it never had a key.
+   */
+  findBySpecs(specs: readonly KeySpec[]): Promise<StoredKey[]>;
   findByIds(ids: readonly KeyId[]): Promise<StoredKey[]>;
-  /** Makes an active key for each spec that has none by then. */
-  create(specs: readonly KeySpec[]): Promise<void>;
+  /** New active keys of these specs, which exist nowhere yet. @throws KeywardError `KEYS_STATE_REFUSED` */
+  draft(specs: readonly KeySpec[]): Promise<StoredKey[]>;
+  /** Stores each draft whose spec has no key by then. */
+  insert(drafts: readonly StoredKey[]): Promise<void>;
   open(stored: StoredKey): Promise<DataKey>;
 }
 
@@ -41,18 +46,22 @@ const SELECT = `
   SELECT d.id, d.kind, d.scope, d.state, d.kek_version, k.state AS kek_state, d.wrapped
   FROM data_key d JOIN kek k ON k.tenant = d.tenant AND k.version = d.kek_version`;
 
-const SELECT_ACTIVE = `${SELECT}
-  JOIN unnest($2::text[], $3::text[]) AS wanted (kind, scope) ON wanted.kind = d.kind AND wanted.scope = d.scope
-  WHERE d.tenant = $1 AND d.state = 'active'`;
+const SELECT_SPECS = `
+  SELECT DISTINCT ON (kind, scope) * FROM (
+    ${SELECT} JOIN unnest($2::text[], $3::text[]) AS wanted (kind, scope) ON wanted.kind = d.kind AND wanted.scope = d.scope
+    WHERE d.tenant = $1
+  ) AS found ORDER BY kind, scope, state = 'active' DESC`;
 
 const SELECT_IDS = `${SELECT} WHERE d.tenant = $1 AND d.id = ANY ($2::bytea[])`;
 
 /** Sorted, so that two callers who make the same keys at once wait for each other in one order and never deadlock. */
 const INSERT = `
   INSERT INTO data_key (id, tenant, kind, scope, kek_version, state, wrapped, created_at)
-  SELECT draft.id, k.tenant, draft.kind, draft.scope, k.version, 'active', draft.wrapped, $3
-  FROM unnest($4::bytea[], $5::text[], $6::text[], $7::bytea[]) AS draft (id, kind, scope, wrapped)
-  JOIN kek k ON k.tenant = $1 AND k.version = $2 AND k.state = 'active'
+  SELECT draft.id, k.tenant, draft.kind, draft.scope, k.version, 'active', draft.wrapped, $2
+  FROM unnest($3::bytea[], $4::text[], $5::text[], $6::integer[], $7::bytea[])
+    AS draft (id, kind, scope, kek_version, wrapped)
+  JOIN kek k ON k.tenant = $1 AND k.version = draft.kek_version AND k.state = 'active'
+  WHERE NOT EXISTS (SELECT FROM data_key d WHERE d.tenant = $1 AND d.kind = draft.kind AND d.scope = draft.scope)
   ORDER BY draft.kind, draft.scope
   ON CONFLICT (tenant, kind, scope) WHERE state = 'active' DO NOTHING`;
 
@@ -67,19 +76,22 @@ export function createDataKeys({ pool, tenant, keks, clock }: DataKeysOptions): 
   const select = async (text: string, ...values: unknown[]) =>
     (await query<DataKeyRow>(pool, text, [tenant, ...values])).map(fromRow);
   return {
-    findActive: (specs) =>
+    findBySpecs: (specs) =>
       select(
-        SELECT_ACTIVE,
+        SELECT_SPECS,
         specs.map(({ kind }) => kind),
         specs.map(scopeOf),
       ),
     findByIds: (ids) => select(SELECT_IDS, ids.map(idBytes)),
-    async create(specs) {
+    async draft(specs) {
       const kek = await keks.active();
-      const drafts = specs.map((spec) => draftKey(tenant, spec, kek.version, kek.key));
-      const column = <Name extends keyof Draft>(name: Name) => drafts.map((draft) => draft[name]);
-      const columns = [column('id'), column('kind'), column('scope'), column('wrapped')];
-      await query(pool, INSERT, [tenant, kek.version, clock.now(), ...columns]);
+      return specs.map((spec) => draftKey(tenant, spec, kek.version, kek.key));
+    },
+    async insert(drafts) {
+      const column = <Name extends keyof StoredKey>(name: Name) => drafts.map((draft) => draft[name]);
+      const ids = drafts.map(({ id }) => idBytes(id));
+      const columns = [ids, column('kind'), column('scope'), column('kekVersion'), column('wrapped')];
+      await query(pool, INSERT, [tenant, clock.now(), ...columns]);
     },
     open: async (stored) => unwrapDataKey(await keks.open(stored.kekVersion), stored.wrapped, { tenant, ...stored }),
   };
@@ -94,17 +106,8 @@ const fromRow = ({ id, kek_version: kekVersion, kek_state: kekState, ...same }: 
   kekState,
 });
 
-interface Draft {
-  readonly id: Buffer;
-  readonly kind: string;
-  readonly scope: string;
-  readonly wrapped: Buffer;
-}
-
-function draftKey(tenant: string, spec: KeySpec, kekVersion: number, kek: DataKey): Draft {
+function draftKey(tenant: string, spec: KeySpec, kekVersion: number, kek: DataKey): StoredKey {
   const key = generateDataKey();
-  const { kind } = spec;
-  const scope = scopeOf(spec);
-  const wrapped = wrapDataKey(kek, key, { tenant, kind, scope, id: key.id, kekVersion });
-  return { id: idBytes(key.id), kind, scope, wrapped };
+  const place = { tenant, kind: spec.kind, scope: scopeOf(spec), id: key.id, kekVersion };
+  return { ...place, state: 'active', kekState: 'active', wrapped: wrapDataKey(kek, key, place) };
 }

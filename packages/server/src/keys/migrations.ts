@@ -36,4 +36,9 @@ export const KEYS_MIGRATIONS: readonly Migration[] = [
       CREATE INDEX data_key_by_kek ON data_key (tenant, kek_version);
     `,
   },
+  {
+    version: 2,
+    name: 'data keys by what they are for',
+    sql: 'CREATE INDEX data_key_by_spec ON data_key (tenant, kind, scope);',
+  },
 ];

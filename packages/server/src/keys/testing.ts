@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { KeyUse } from '@keyward/sdk/client';
+import type { KeySpec, KeyUse } from '@keyward/sdk/client';
 import type { Pool } from 'pg';
 import { startTestPostgres } from '../../../../test/support/postgres.ts';
 import { type AuditEvent, type AuditSink, createLog, KeywardError, newUuid, systemClock } from '../core/index.ts';
@@ -13,6 +13,36 @@ import { KEYS_MIGRATIONS } from './migrations.ts';
 import { localRoot } from './roots/local/local.ts';
 
 export const TEST_USE: KeyUse = { purpose: 'TREAT', correlationId: newUuid(), actor: 'clinician-7' };
+
+export const DAY_MS = 86_400_000;
+
+export const dayFromNow = (days: number): string =>
+  new Date(Date.now() + days * DAY_MS).toISOString().slice(0, 'YYYY-MM-DD'.length);
+
+export const subject = (uuid = newUuid()): KeySpec => ({ kind: 'subject', subject: uuid });
+
+/** One of each kind. */
+export const SPECS: Readonly<Record<KeySpec['kind'], KeySpec>> = {
+  subject: subject(),
+  tenant: { kind: 'tenant' },
+  index: { kind: 'index', indexClass: 'family' },
+  store: { kind: 'store' },
+  cursor: { kind: 'cursor' },
+  ledger: { kind: 'ledger', day: dayFromNow(0) },
+  pseudonym: { kind: 'pseudonym' },
+};
+
+/** Runs a statement on the rows of a tenant's data keys, as someone who can write to the database would. */
+export const tamperWith = (pool: Pool, tenant: string, set: string, where = 'true') =>
+  pool.query(`UPDATE data_key SET ${set} WHERE tenant = $1 AND ${where}`, [tenant]);
+
+/** Bounds that no test reaches. */
+export const OWN_KEYS: CustodianOptions['ownKeys'] = {
+  maxAgeMs: 60_000,
+  maxHandouts: 1000,
+  maxKeys: 10,
+  now: () => performance.now(),
+};
 
 export interface KeyDatabase {
   readonly pool: Pool;
@@ -94,6 +124,7 @@ export async function startCustodian(context: TestContext, pool: Pool): Promise<
       audit: ledger,
       tenant,
       clock: systemClock,
+      ownKeys: OWN_KEYS,
       log: testLog(logLines),
       ...changes,
     });

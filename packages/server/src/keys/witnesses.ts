@@ -21,7 +21,8 @@ export function createWitness(events: AccessEvents, recorder: Recorder, log: Log
 
 /**
  * The ledger asks for its own keys in the middle of writing: waiting for the ledger here would wait for itself. Each key is
- * noted once, when first handed out, and written behind the entry that caused it; refusals go to the log alone.
+ * noted once, when it is made and when it is first handed out, and written behind the entry that caused it: were it noted each
+ * time, an entry could cause the next without end. Refusals go to the log alone.
  */
 export function createOwnWitness(events: AccessEvents, recorder: Recorder, log: Log): Witness {
   const noted = new Set<string>();

@@ -9,19 +9,20 @@ export interface LedgerKeys {
 }
 
 /**
- * Keys of the current UTC day, asked for once a day. Callers that wait share one request; one that failed or took longer
- * than `deadlineMs` is forgotten, so the next caller asks anew.
+ * Keys of the current UTC day. Nothing is kept here: how long an opened key lives, and how often it is used, is the bound of
+ * the `keys` given, a cache. Callers that wait share one request; one that takes longer than `deadlineMs` fails for all of them.
  */
 export function createKeyring(keys: KeyService, clock: Clock, deadlineMs: number): () => Promise<LedgerKeys> {
-  let held: { readonly day: string; readonly keys: Promise<LedgerKeys> } | undefined;
+  let asking: { readonly day: string; readonly keys: Promise<LedgerKeys> } | undefined;
   return () => {
     const day = clock.now().toISOString().slice(0, 'YYYY-MM-DD'.length);
-    if (held?.day === day) return held.keys;
+    if (asking?.day === day) return asking.keys;
     const asked = { day, keys: within(deadlineMs, askFor(keys, day)) };
-    asked.keys.catch(() => {
-      if (held === asked) held = undefined;
-    });
-    held = asked;
+    const forget = () => {
+      if (asking === asked) asking = undefined;
+    };
+    asked.keys.then(forget, forget);
+    asking = asked;
     return asked.keys;
   };
 }

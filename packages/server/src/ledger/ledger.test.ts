@@ -2,92 +2,38 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createKeyCache } from '@keyward/sdk/client';
 import type { Pool } from 'pg';
 import { createMemoryKeys, type MemoryKeys } from '../../../../test/support/memory-keys.ts';
-import { startTestPostgres, type TestPostgres } from '../../../../test/support/postgres.ts';
-import { type AuditEvent, createLog, newUuid, systemClock } from '../core/index.ts';
-import {
-  connectionFor,
-  type DatabaseUser,
-  migrate,
-  openPool,
-  startEmbeddedPostgres,
-  superuserConnection,
-} from '../db/index.ts';
+import { newUuid, systemClock } from '../core/index.ts';
+import { startEmbeddedPostgres, superuserConnection } from '../db/index.ts';
 import { encodeHeader, leafHash } from './entry.ts';
-import {
-  createLedger,
-  type Ledger,
-  LEDGER_MIGRATIONS,
-  type LedgerInputs,
-  type LedgerReader,
-  readLedger,
-} from './index.ts';
+import { type Ledger, type LedgerInputs, type LedgerReader, readLedger } from './index.ts';
 import { createKeyring } from './keyring.ts';
 import { isIntact, sealEntry } from './sealed-entry.ts';
+import { eventOf, type LedgerDatabase, ledgerOn, SILENT, startLedgerDatabase } from './testing.ts';
 
-const SILENT = createLog('test', { write: () => undefined });
-
-let postgres: TestPostgres;
+let database: LedgerDatabase;
 let owner: Pool;
 let writer: Pool;
-let readerPool: Pool;
 let keys: MemoryKeys;
 let ledger: Ledger;
 let reader: LedgerReader;
 
-const poolOf = (user: DatabaseUser): Pool =>
-  openPool(connectionFor(postgres.paths, user), { max: 2, applicationName: user });
-
 before(async () => {
-  postgres = await startTestPostgres();
-  owner = openPool(postgres.connection('keyward_ledger'), { max: 1, applicationName: 'owner' });
-  writer = poolOf('ledger-writer');
-  readerPool = poolOf('ledger-reader');
-  await migrate(owner, 'ledger', LEDGER_MIGRATIONS);
+  database = await startLedgerDatabase();
+  ({ owner, writer } = database);
 });
 
-after(async () => {
-  await Promise.all([owner, writer, readerPool].map((pool) => pool.end()));
-  await postgres.stop();
-});
+after(() => database.stop());
 
 beforeEach(() => {
   keys = createMemoryKeys();
   ledger = open({});
-  reader = readLedger({ pool: readerPool, keys });
+  reader = readLedger({ pool: database.reader, keys });
 });
 
-const open = (change: Partial<LedgerInputs>): Ledger =>
-  createLedger({
-    pool: writer,
-    keys,
-    tenant: 'clinic',
-    clock: systemClock,
-    log: SILENT,
-    deadlineMs: 2000,
-    maxBatch: 500,
-    ...change,
-  });
-
-const eventOf = (change: Partial<AuditEvent> = {}): AuditEvent => ({
-  id: newUuid(),
-  at: new Date('2026-03-04T05:06:07.089Z'),
-  class: 'disclosure',
-  tenant: 'clinic',
-  correlationId: newUuid(),
-  actor: { sub: 'canary-actor', role: 'clinician', client: 'ehr', issuer: 'https://idp.example', address: '192.0.2.1' },
-  interaction: 'read',
-  resources: ['Patient/canary-resource'],
-  subjects: [newUuid()],
-  purpose: 'TREAT',
-  decision: 'permit',
-  rule: 'clinician-reads',
-  classes: ['name'],
-  keyIds: ['ab'.repeat(16)],
-  status: 200,
-  ...change,
-});
+const open = (change: Partial<LedgerInputs>): Ledger => ledgerOn(writer, keys, change);
 
 const count = async (): Promise<number> =>
   (await owner.query<{ count: number }>('SELECT count(*)::int AS count FROM ledger_entries')).rows[0]?.count ?? 0;
@@ -195,7 +141,7 @@ const FORBIDDEN = [
 
 for (const statement of FORBIDDEN) {
   test(`[L2] ${statement.split(' ')[0]} is refused to writer, reader and owner alike`, async () => {
-    for (const pool of [writer, readerPool, owner]) await assert.rejects(pool.query(statement), { code: '42501' });
+    for (const pool of [writer, database.reader, owner]) await assert.rejects(pool.query(statement), { code: '42501' });
     const replica = `SET session_replication_role = replica; ${statement}`;
     await assert.rejects(owner.query(replica), { code: '42501' });
     await owner.query('RESET session_replication_role');
@@ -204,7 +150,7 @@ for (const statement of FORBIDDEN) {
 
 test('[L2] the writer cannot read what it wrote, and the reader cannot write', async () => {
   await assert.rejects(writer.query('SELECT body FROM ledger_entries'), { code: '42501' });
-  await assert.rejects(readerPool.query('INSERT INTO ledger_entries DEFAULT VALUES'), { code: '42501' });
+  await assert.rejects(database.reader.query('INSERT INTO ledger_entries DEFAULT VALUES'), { code: '42501' });
 });
 
 const ALTERATIONS = [
@@ -271,29 +217,27 @@ test('[L3] a destroyed day key leaves the entry intact and its body unreadable',
   assert.deepEqual([entry?.intact, entry?.event], [true, undefined]);
 });
 
-test('[L1] the keys are asked for once a day, under a key of that day', async () => {
+test('[K10] the ledger keeps no key: each record asks for those of its day, and records at once ask together', async () => {
   let now = new Date('2026-05-06T23:59:59.999Z');
   const daily = open({ clock: { now: () => now } });
-  await Promise.all([daily.record([eventOf()]), daily.record([eventOf()])]);
+  await Promise.all([daily.record([eventOf()]), daily.record([eventOf(), eventOf()])]);
   await daily.record([eventOf()]);
   now = new Date('2026-05-07T00:00:00.000Z');
   await daily.record([eventOf()]);
   const specs = keys.asked.map((request) => request.specs);
   const of = (day: string) => [{ kind: 'pseudonym' }, { kind: 'ledger', day }];
-  assert.deepEqual(specs, [of('2026-05-06'), of('2026-05-07')]);
+  assert.deepEqual(specs, [of('2026-05-06'), of('2026-05-06'), of('2026-05-07')]);
 });
 
-test('[L1] tail gives the newest, what follows a position, and one class', async () => {
-  const correlationId = newUuid();
-  await ledger.record(
-    [1, 2, 3, 4].map((n) => eventOf({ correlationId, class: n % 2 ? 'admin' : 'failure', rule: `r${n}` })),
-  );
-  const rules = async (query: Parameters<LedgerReader['tail']>[0]) =>
-    (await reader.tail({ correlationId, ...query })).map(({ event }) => event?.rule);
-  assert.deepEqual(await rules({ limit: 2 }), ['r3', 'r4']);
-  const first = (await reader.tail({ limit: 4, correlationId }))[0]?.position ?? assert.fail('nothing there');
-  assert.deepEqual(await rules({ limit: 2, after: first }), ['r2', 'r3']);
-  assert.deepEqual(await rules({ limit: 9, class: 'failure' }), ['r2', 'r4']);
+test('[K10] behind a cache whose keys have ended, the ledger asks the custodian again', async () => {
+  let nowMs = 0;
+  const cache = createKeyCache(keys, { maxAgeMs: 1000, maxHandouts: 100, maxKeys: 10, now: () => nowMs });
+  const cached = open({ keys: cache });
+  for (const ms of [0, 999, 1000]) {
+    nowMs = ms;
+    await cached.record([eventOf()]);
+  }
+  assert.equal(keys.asked.length, 2);
 });
 
 test('[L1] without keys nothing is recorded, and the next call asks again', async () => {
@@ -363,9 +307,9 @@ test('[L1] after a kill -9 of the database every acknowledged entry is there, an
     }
   });
   await sleep(300);
-  process.kill(postgres.pid, 'SIGKILL');
+  process.kill(database.postgres.pid, 'SIGKILL');
   const atCrash = acknowledged.length;
-  const { paths } = postgres;
+  const { paths } = database.postgres;
   const superuserPassword = superuserConnection(paths).password;
   const again = await startEmbeddedPostgres({ paths, superuserPassword, log: SILENT, onNotice: () => undefined });
   try {
@@ -380,7 +324,7 @@ test('[L1] after a kill -9 of the database every acknowledged entry is there, an
   } finally {
     stopping.abort();
     await Promise.allSettled(work);
-    await Promise.all([owner, writer, readerPool].map((pool) => pool.query('SELECT 1').catch(() => undefined)));
+    await Promise.all([owner, writer, database.reader].map((pool) => pool.query('SELECT 1').catch(() => undefined)));
     await again.stop();
   }
 });

@@ -11,7 +11,10 @@ import { splitEvent } from './split.ts';
 export interface LedgerInputs {
   /** Connects as `keyward_ledger_writer`; one connection is enough. */
   readonly pool: Pool;
-  /** Gives the pseudonym key and day keys. The custodian must not wait for this ledger's `record` before it hands these to it. */
+  /**
+   * Gives the pseudonym key and day keys, and is asked for each call of `record`: a cache. The custodian must not wait for this
+   * ledger's `record` before it hands these to it.
+   */
   readonly keys: KeyService;
   readonly tenant: string;
   readonly clock: Clock;

@@ -33,4 +33,17 @@ export const LEDGER_MIGRATIONS: readonly Migration[] = [
       GRANT SELECT ON ledger_entries TO keyward_ledger_reader;
     `,
   },
+  {
+    version: 2,
+    name: 'order of transactions',
+    // The writer may name only what it knows: order is the server's to give, or a writer could hide its entries from followers.
+    sql: `
+      ALTER TABLE ledger_entries ADD COLUMN transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id();
+      CREATE INDEX ledger_entries_order ON ledger_entries (transaction_id, position);
+
+      REVOKE INSERT ON ledger_entries FROM keyward_ledger_writer;
+      GRANT INSERT (id, at, class, tenant, actor, subjects, key_ids, correlation, body, leaf_hash)
+        ON ledger_entries TO keyward_ledger_writer;
+    `,
+  },
 ];

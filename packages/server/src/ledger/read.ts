@@ -7,7 +7,7 @@ import { withClient } from '../db/index.ts';
 import { isIntact, openEntry, type SealedEntry } from './sealed-entry.ts';
 
 export interface LedgerEntry {
-  /** Order of insertion. Writers commit side by side, so a lower position can become visible after a higher one. */
+  /** Names the entry, and follows the order of insertion within one transaction. Another's lower positions can come later. */
   readonly position: bigint;
   readonly id: string;
   readonly at: Date;
@@ -23,25 +23,38 @@ export interface LedgerEntry {
 export interface TailQuery {
   /** At most 1000. */
   readonly limit: number;
-  /** Oldest entries after this position; without it, the newest there are. */
+  /** Oldest settled entries behind the one with this position, 0 for the first; without it, the newest there are. */
   readonly after?: bigint | undefined;
+  /** Of the newest, only the settled: those that no entry still to come can precede. Whoever goes on with `after` starts here. */
+  readonly settled?: boolean | undefined;
   readonly class?: EventClass | undefined;
   readonly correlationId?: string | undefined;
 }
 
 export interface LedgerReader {
-  /** In the order of their positions. */
+  /** In the order of their transactions, and by position within each. */
   tail(query: TailQuery): Promise<LedgerEntry[]>;
 }
 
 const LIMIT_MAX = 1000;
 
+/** Transaction of the entry to go on from. */
+const MARK = `COALESCE(
+      (SELECT transaction_id FROM ledger_entries WHERE position <= $1::bigint ORDER BY position DESC LIMIT 1), '0')`;
+
+/**
+ * Positions are given out before the commit, and writers commit side by side: a page in their order could pass by what is not
+ * yet visible. A transaction that is not over has an id at or above the snapshot's xmin, so below it nothing is still to come.
+ */
 const selectText = (order: 'ASC' | 'DESC'): string => `
   SELECT * FROM (
-    SELECT position, id, at, class, tenant, actor, subjects, key_ids, correlation, body, leaf_hash FROM ledger_entries
-    WHERE position > $1 AND ($2::text IS NULL OR class = $2) AND ($3::uuid IS NULL OR correlation = $3)
-    ORDER BY position ${order} LIMIT $4
-  ) AS found ORDER BY position`;
+    SELECT position, id, at, class, tenant, actor, subjects, key_ids, correlation, body, leaf_hash, transaction_id
+    FROM ledger_entries
+    WHERE ($1::bigint IS NULL OR (transaction_id, position) > (${MARK}, $1::bigint))
+      AND ($2::text IS NULL OR class = $2) AND ($3::uuid IS NULL OR correlation = $3)
+      AND (NOT $5::boolean OR transaction_id < pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY transaction_id ${order}, position ${order} LIMIT $4
+  ) AS found ORDER BY transaction_id, position`;
 
 interface Row {
   readonly position: string;
@@ -60,9 +73,16 @@ interface Row {
 /** `pool` connects as `keyward_ledger_reader`; `keys` opens ledger day keys, and records that it did. */
 export function readLedger({ pool, keys }: { readonly pool: Pool; readonly keys: KeyService }): LedgerReader {
   return {
-    tail: async ({ limit, after, class: eventClass, correlationId }) => {
+    tail: async ({ limit, after, settled = false, class: eventClass, correlationId }) => {
       const text = selectText(after === undefined ? 'DESC' : 'ASC');
-      const values = [after ?? 0n, eventClass ?? null, correlationId ?? null, Math.min(limit, LIMIT_MAX)];
+      const onlySettled = settled || after !== undefined;
+      const values = [
+        after ?? null,
+        eventClass ?? null,
+        correlationId ?? null,
+        Math.min(limit, LIMIT_MAX),
+        onlySettled,
+      ];
       const { rows } = await withClient(pool, (client) => client.query<Row>(text, values));
       const dayKeys = await openDayKeys(rows, keys);
       return rows.map((row) => entryOf(row, dayKeys));

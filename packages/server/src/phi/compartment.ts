@@ -10,7 +10,7 @@ const PARAMETERS: ReadonlyMap<string, readonly string[]> = new Map(Object.entrie
 const trails = new Map<string, readonly Trail[]>();
 
 /**
- * References as written (`Patient/123`, absolute, `urn:uuid:…`), each once. A `urn:` reference may turn out to name another type: whoever
+ * References as written, without a version (`Patient/123`, absolute, `urn:uuid:…`), each once. A `urn:` reference may turn out to name another type: whoever
  * resolves it knows. A Patient is in its own compartment by its id, which is not a reference.
  */
 export function compartmentPatients(resource: FhirResource): string[] {
@@ -48,7 +48,8 @@ function entriesOf(value: Json, name: string): Json[] {
 function patientReference({ reference }: { readonly [name: string]: Json }): string[] {
   if (typeof reference !== 'string' || reference.startsWith('#')) return [];
   if (reference.startsWith('urn:')) return [reference];
-  const parts = (reference.split('/_history/')[0] ?? '').split('?')[0]?.split('/') ?? [];
+  const current = reference.split('/_history/')[0] ?? '';
+  const parts = current.split('?')[0]?.split('/') ?? [];
   const type = reference.includes('?') ? parts.at(-1) : parts.at(-2);
-  return type === 'Patient' ? [reference] : [];
+  return type === 'Patient' ? [current] : [];
 }

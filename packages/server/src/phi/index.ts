@@ -1,4 +1,5 @@
 /** What is PHI: the FHIR catalogue and the plans that seal and open one resource. Pure: no I/O, no keys. */
+export { sealsByDefault } from './catalogue.ts';
 export { compartmentPatients } from './compartment.ts';
 export { assertNoReservedMarks, isSubsetted } from './marks.ts';
 export { holdsUnsealed, planOpen } from './open.ts';
@@ -12,7 +13,7 @@ export {
   type SearchParameterType,
   searchTarget,
 } from './search.ts';
-export { isResourceType } from './structure.ts';
+export { isResourceType, RESOURCE_TYPES } from './structure.ts';
 export {
   type Disclosure,
   FIELD_CLASSES,

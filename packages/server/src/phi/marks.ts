@@ -20,6 +20,7 @@ const TOKEN = /^kw1\.[A-Za-z0-9_-]+$/;
 const LOOKS_SEALED = /^\s*(kw1\.|kwi1[a-z2-7]{26}\s*$)/i;
 /** Object id, scope and policy version: opaque names, short, without blanks. */
 const ROOT_VALUE = /^[A-Za-z0-9._:-]{1,64}$/;
+const PROOF_PART = 'proof';
 const ROOT_PARTS = { objectId: 'object', scope: 'scope', policy: 'policy' } as const;
 
 export const isObject = (value: Json | undefined): value is JsonObject =>
@@ -38,8 +39,12 @@ export const sealedExtension = (token: string): JsonObject => ({ url: SEALED_URL
 export const maskedExtension: JsonObject = { url: DATA_ABSENT_URL, valueCode: 'masked' };
 
 export function rootExtension(root: RootSeal): JsonObject {
-  const parts = Object.entries(ROOT_PARTS).map(([field, url]) => ({ url, valueString: root[field as keyof RootSeal] }));
-  return { url: ROOT_URL, extension: parts };
+  const parts = Object.entries(ROOT_PARTS).map(([field, url]) => ({
+    url,
+    valueString: root[field as keyof typeof ROOT_PARTS],
+  }));
+  const proof = root.proof === undefined ? [] : [{ url: PROOF_PART, valueString: root.proof }];
+  return { url: ROOT_URL, extension: [...parts, ...proof] };
 }
 
 /** The root extensions of a list and the rest of it. */
@@ -62,7 +67,11 @@ export function readRoot(extension: JsonObject): RootSeal {
     if (typeof value !== 'string' || !ROOT_VALUE.test(value)) throw new KeywardError('SEAL_NOT_AUTHENTIC');
     return value;
   };
-  return { objectId: part(ROOT_PARTS.objectId), scope: part(ROOT_PARTS.scope), policy: part(ROOT_PARTS.policy) };
+  const root = { objectId: part(ROOT_PARTS.objectId), scope: part(ROOT_PARTS.scope), policy: part(ROOT_PARTS.policy) };
+  const [proof, ...more] = parts.filter(isObject).filter((candidate) => candidate['url'] === PROOF_PART);
+  if (proof === undefined) return root;
+  if (more.length > 0 || !isToken(proof['valueString'])) throw new KeywardError('SEAL_NOT_AUTHENTIC');
+  return { ...root, proof: proof['valueString'] };
 }
 
 /**

@@ -22,7 +22,7 @@ test('[A3] a resource is in the compartments of the patients that the compartmen
     [{ resourceType: 'Observation', subject: { reference: 'urn:uuid:9d0e' } }, ['urn:uuid:9d0e']],
     [
       { resourceType: 'Observation', subject: { reference: 'https://h.example/fhir/Patient/1/_history/2' } },
-      ['https://h.example/fhir/Patient/1/_history/2'],
+      ['https://h.example/fhir/Patient/1'],
     ],
     [{ resourceType: 'Observation', subject: { reference: 'Group/1' }, focus: [{ reference: 'Patient/3' }] }, []],
     [

@@ -52,6 +52,9 @@ const RESOURCES: ReadonlySet<string> = new Set(
   [...TABLE.keys()].filter((name) => TABLE.get(name)?.includes('implicitRules:')),
 );
 
+/** Every resource type that can stand alone. */
+export const RESOURCE_TYPES: readonly string[] = [...RESOURCES].filter((name) => !ABSTRACT.has(name));
+
 /** Whether R4 has a resource type of this name that can stand alone. */
 export const isResourceType = (name: string): boolean => RESOURCES.has(name) && !ABSTRACT.has(name);
 

@@ -44,6 +44,8 @@ export interface RootSeal {
   readonly objectId: string;
   readonly scope: string;
   readonly policy: string;
+  /** Token over `policy` under the record's key: proof that scope and object id were written by the gateway. Only Patients carry it. */
+  readonly proof?: string;
 }
 
 export interface SealPlan {

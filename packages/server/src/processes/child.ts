@@ -88,24 +88,28 @@ function spawnChild({ name, main, location, env, paths }: ChildOptions): ChildPr
 
 function untilReady(child: ChildProcess, name: ProcessName): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (code: ErrorCode, detail: string | undefined) => {
+    const settled = () => {
       clearTimeout(timer);
+      child.off('exit', ended).off('message', told);
+    };
+    const failed = (code: ErrorCode, detail: string) => {
+      settled();
       child.kill('SIGKILL');
       reject(new KeywardError(code, { detail }));
+    };
+    const ended = () => failed('UP_CHILD_FAILED', `${name} ended; see logs/${name}.log.`);
+    const told = (message: ProcessMessage) => {
+      if ('failed' in message)
+        return failed(codeOf(message.failed.code), message.failed.detail ?? `${name}; see logs/${name}.log.`);
+      settled();
+      resolve();
     };
     const timer = setTimeout(
       () => failed('UP_CHILD_FAILED', `${name} was not ready within ${READY_TIMEOUT_MS / 1000} s.`),
       READY_TIMEOUT_MS,
     );
-    child.once('exit', () => failed('UP_CHILD_FAILED', `${name} ended; see logs/${name}.log.`));
     child.once('error', () => failed('UP_CHILD_FAILED', `${name} could not be started.`));
-    child.on('message', (message: ProcessMessage) => {
-      if ('failed' in message)
-        return failed(codeOf(message.failed.code), message.failed.detail ?? `${name}; see logs/${name}.log.`);
-      clearTimeout(timer);
-      child.removeAllListeners('exit');
-      resolve();
-    });
+    child.once('exit', ended).on('message', told);
   });
 }
 

@@ -4,7 +4,7 @@ import { readOrCreateSecret } from '../config/index.ts';
 import { systemClock } from '../core/index.ts';
 import { createCustodian, createCustodianServer, localRoot } from '../keys/index.ts';
 import type { Ledger } from '../ledger/index.ts';
-import { custodianSocket, openDatabase, openLedger } from './parts.ts';
+import { custodianSocket, keyCacheOptions, openDatabase, openLedger } from './parts.ts';
 import type { ProcessContext, Running } from './process.ts';
 
 const KEY_CONNECTIONS = 6;
@@ -19,7 +19,15 @@ export async function startCustodian(context: ProcessContext): Promise<Running> 
   const audit: Pick<Ledger, 'record'> = {
     record: (events) => (ledger ? ledger.record(events) : Promise.reject(new Error('the ledger is not open yet'))),
   };
-  const custodian = await createCustodian({ pool, root, audit, tenant: config.tenant, clock: systemClock, log });
+  const custodian = await createCustodian({
+    pool,
+    root,
+    audit,
+    tenant: config.tenant,
+    clock: systemClock,
+    ownKeys: keyCacheOptions(config),
+    log,
+  });
   ledger = openLedger(context, ledgerPool, custodian.ownLedgerKeys());
   const credentials = {
     gateway: readOrCreateSecret(paths, 'custodian-gateway'),

@@ -1,6 +1,6 @@
 /** The embedded PostgreSQL as the supervisor keeps it: started, provisioned, migrated, started again. */
 import { readOrCreateSecret } from '../config/index.ts';
-import type { DataPaths, Log } from '../core/index.ts';
+import { type DataPaths, KeywardError, type Log } from '../core/index.ts';
 import {
   connectionFor,
   type ConnectionConfig,
@@ -32,7 +32,7 @@ export async function startDatabase(paths: DataPaths, log: Log, say: (line: stri
     await prepareDatabases(paths);
   } catch (error) {
     await server.stop();
-    throw error;
+    throw preparationFailure(error);
   }
   return {
     ended: async () => {
@@ -49,6 +49,20 @@ export async function startDatabase(paths: DataPaths, log: Log, say: (line: stri
       return server.stop();
     },
   };
+}
+
+/** What PostgreSQL answers (SQLSTATE, its Appendix A) when the databases cannot be made ready, and what that means here. */
+const PREPARATION_FAILURES: Readonly<Record<string, string>> = {
+  '28P01': 'The database does not accept the passwords in secrets/: restore that folder.',
+  '53100': 'There is no space left for the database.',
+};
+
+function preparationFailure(cause: unknown): KeywardError {
+  if (cause instanceof KeywardError) return cause;
+  const known = PREPARATION_FAILURES[String((cause as { code?: unknown }).code)];
+  if (known !== undefined) return new KeywardError('UP_DATA_DIR', { detail: known, cause });
+  const detail = 'The databases could not be made ready; logs/postgres.log tells why.';
+  return new KeywardError('UP_CHILD_FAILED', { detail, cause });
 }
 
 async function prepareDatabases(paths: DataPaths): Promise<void> {

@@ -55,7 +55,7 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
       keys,
       engine: createEngine(),
       upstream,
-      subjects: createSubjectScopes(upstream),
+      subjects: createSubjectScopes(),
       audit,
       clock: systemClock,
       log,

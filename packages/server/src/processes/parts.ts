@@ -1,5 +1,5 @@
 /** Parts that several processes are made of: keys from the custodian, the ledger, tokens, and whether each part answers. */
-import { createCustodianClient, createKeyCache, type KeyService } from '@keyward/sdk/client';
+import { createCustodianClient, createKeyCache, type KeyCacheOptions, type KeyService } from '@keyward/sdk/client';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { Pool as HttpPool } from 'undici';
@@ -30,15 +30,20 @@ const PROBE_TIMEOUT_MS = 2_000;
 /** Entries in one group commit. */
 const LEDGER_MAX_BATCH = 500;
 
-/** Keys as one process may have them, kept for a bounded time and number of uses. */
+/** How long, how often and how many keys one process may hold. */
+export function keyCacheOptions({ keys }: Config): KeyCacheOptions {
+  const { cacheMaxAgeMs: maxAgeMs, cacheMaxUses: maxHandouts, cacheMaxKeys: maxKeys } = keys;
+  return { maxAgeMs, maxHandouts, maxKeys, now: () => performance.now() };
+}
+
+/** Keys as one process may have them. */
 export function openKeys({ config, paths }: ProcessContext, caller: 'gateway' | 'store' | 'admin'): KeyService {
   const client = createCustodianClient({
     socketPath: custodianSocket(paths),
     credential: readOrCreateSecret(paths, `custodian-${caller}`),
     timeoutMs: CUSTODIAN_TIMEOUT_MS,
   });
-  const { cacheMaxAgeMs: maxAgeMs, cacheMaxUses: maxUses, cacheMaxKeys: maxKeys } = config.keys;
-  return createKeyCache(client, { maxAgeMs, maxUses, maxKeys, now: () => performance.now() });
+  return createKeyCache(client, keyCacheOptions(config));
 }
 
 export const openDatabase = (paths: DataPaths, user: DatabaseUser, max: number): Pool =>

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { KeywardError, parseJson } from '../core/index.ts';
 import { atRest } from './at-rest.ts';
-import { BODY_LIMITS, Bodies } from './bodies.ts';
+import { Bodies } from './bodies.ts';
 import { asResource } from './bundle-entries.ts';
 import { processBundle } from './bundles.ts';
 import { capabilityStatement } from './capabilities.ts';
@@ -20,6 +20,9 @@ export interface Exchange {
   readonly base: string;
 }
 
+/** Deeper than what a client may send: the gateway adds extensions, and bundles wrap resources. */
+const BODY_LIMITS = { maxDepth: 96 };
+
 /** @throws KeywardError */
 export async function answer(exchange: Exchange, dependencies: StoreDependencies): Promise<Reply> {
   const { method, url = '/' } = exchange.request;
@@ -27,7 +30,7 @@ export async function answer(exchange: Exchange, dependencies: StoreDependencies
   const session = openSession(dependencies.pool);
   for (const [pattern, show] of method === 'GET' ? OWN_PAGES : []) {
     const groups = pattern.exec(target);
-    if (groups) return { status: 200, body: await show(session, dependencies, groups) };
+    if (groups) return { status: 200, body: JSON.stringify(await show(session, dependencies, groups)) };
   }
   const { keys, tenant, clock } = dependencies;
   const repository = new Repository(session, new Bodies(keys, tenant, exchange.correlationId), clock);
@@ -50,28 +53,30 @@ const OWN_PAGES: readonly (readonly [path: RegExp, show: OwnPage])[] = [
   ],
 ];
 
-async function bundle({ request, base, correlationId }: Exchange, repository: Repository): Promise<Reply> {
+async function bundle({ request, base }: Exchange, repository: Repository): Promise<Reply> {
   const resource = asResource(parseJson(await readBody(request), BODY_LIMITS));
   if (!resource) throw new KeywardError('FHIR_BUNDLE_INVALID');
-  return { status: 200, body: await processBundle(resource, repository, base, correlationId) };
+  return { status: 200, body: JSON.stringify(await processBundle(resource, repository, base)) };
 }
 
 const SEARCH_BY_FORM = /^[A-Za-z]+\/_search(?:\?|$)/;
 
+/** Conditions the store does not know; a write that ignored one would do what its sender excluded. */
+const UNSUPPORTED_CONDITIONS = ['if-none-exist', 'if-none-match', 'if-modified-since'];
+
 async function interaction({ request, base }: Exchange, target: string, repository: Repository): Promise<Reply> {
   const { method = '', headersDistinct } = request;
+  if (UNSUPPORTED_CONDITIONS.some((name) => headersDistinct[name]))
+    throw new KeywardError('FHIR_INTERACTION_UNSUPPORTED');
   const bytes = await readBody(request);
   const isForm = method === 'POST' && SEARCH_BY_FORM.test(target);
   const { name, ...route } = routeOf(method, target, isForm ? bytes.toString() : '');
   const resource = isForm || bytes.length === 0 ? undefined : asResource(parseJson(bytes, BODY_LIMITS));
-  const conditions = {
-    ifMatch: only(headersDistinct['if-match']),
-    ifNoneExist: only(headersDistinct['if-none-exist']),
-  };
-  return INTERACTIONS[name]({ ...route, ...conditions, base, resource }, repository);
+  const ifMatch = only(headersDistinct['if-match']);
+  return INTERACTIONS[name]({ ...route, ifMatch, base, resource }, repository);
 }
 
-/** Node joins a repeated header with commas, which in criteria would mean "or". */
+/** Node joins a repeated header with commas. */
 function only(values: readonly string[] | undefined): string | undefined {
   if (values && values.length > 1) throw new KeywardError('GATEWAY_HEADER_REFUSED');
   return values?.[0];

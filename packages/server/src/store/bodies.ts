@@ -1,14 +1,11 @@
 /** Bodies of resource versions, sealed whole: a body opens only at the address it was written for (E3). */
 import type { KeyService, KeyUse } from '@keyward/sdk/client';
 import { type DataKey, envelopeKeyId, openBytes, SealError, sealBytes } from '@keyward/sdk/seal';
-import { KeywardError, parseJson } from '../core/index.ts';
-import type { Resource, VersionAddress } from './types.ts';
+import { KeywardError } from '../core/index.ts';
+import type { VersionAddress } from './types.ts';
 
 /** First part of the AAD: what these bytes are, and the version of this layout. */
 const AAD_LABEL = 'keyward/store-body/1';
-
-/** Deeper than what a client may send: the gateway adds extensions, and bundles wrap resources. */
-export const BODY_LIMITS = { maxDepth: 96 };
 
 export interface StoreKeys {
   readonly body: DataKey;
@@ -48,18 +45,15 @@ export class Bodies {
     return sealBytes(key, this.#aad(address), Buffer.from(text));
   }
 
-  /** @throws KeywardError `STORE_NOT_AUTHENTIC` when a body was altered or moved; nothing is returned then. */
-  async open(versions: readonly SealedVersion[]): Promise<Resource[]> {
+  /** The texts that were sealed. @throws KeywardError `STORE_NOT_AUTHENTIC` when a body was altered or moved; nothing is returned then. */
+  async open(versions: readonly SealedVersion[]): Promise<string[]> {
     const ids = versions.map(({ body }) => notAuthentic(() => envelopeKeyId(body)));
     const distinct = [...new Set(ids)];
     const keys = distinct.length ? await this.#service.process(distinct, this.#use) : [];
     return versions.map((version, index) => {
       const key = keys[distinct.indexOf(ids[index] ?? '')];
       if (!key) throw new KeywardError('STORE_NOT_AUTHENTIC');
-      return parseJson(
-        notAuthentic(() => openBytes(key, this.#aad(version), version.body)),
-        BODY_LIMITS,
-      ) as Resource;
+      return notAuthentic(() => openBytes(key, this.#aad(version), version.body)).toString();
     });
   }
 

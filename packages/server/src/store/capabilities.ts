@@ -1,15 +1,14 @@
 /** The store's CapabilityStatement: its interactions, and exactly the search parameters it indexes. */
-import { indexedParameters } from './parameters.ts';
-import { RESOURCE_TYPES } from './resource-types.ts';
+import { RESOURCE_TYPES } from '../phi/index.ts';
+import { type IndexedParameter, indexedParameters, NATIVE_PARAMETERS } from './parameters.ts';
 import type { JsonObject } from './types.ts';
 
 const INTERACTIONS = ['read', 'vread', 'update', 'delete', 'history-instance', 'create', 'search-type'];
 
-/** Kept as columns, on every type. */
-const NATIVE_PARAMETERS = [
-  { name: '_id', type: 'token' },
-  { name: '_lastUpdated', type: 'date' },
-];
+/** Where an index of whole values finds less than R4 has a client expect. */
+const DOCUMENTATION: Readonly<Partial<Record<IndexedParameter['type'], string>>> = {
+  string: 'Finds whole values only, not their beginnings; letter case and runs of white space do not matter.',
+};
 
 export function capabilityStatement(now: Date): JsonObject {
   return {
@@ -25,7 +24,7 @@ export function capabilityStatement(now: Date): JsonObject {
       {
         mode: 'server',
         resource: RESOURCE_TYPES.map(resourceCapability),
-        interaction: [{ code: 'transaction' }, { code: 'batch' }],
+        interaction: [{ code: 'transaction' }],
       },
     ],
   };
@@ -37,12 +36,14 @@ const resourceCapability = (type: string): JsonObject => ({
   versioning: 'versioned-update',
   readHistory: true,
   updateCreate: true,
-  conditionalCreate: true,
-  conditionalUpdate: true,
-  conditionalDelete: 'single',
+  conditionalCreate: false,
+  conditionalUpdate: false,
+  conditionalDelete: 'not-supported',
   referencePolicy: ['literal', 'local'],
-  searchParam: [
-    ...NATIVE_PARAMETERS,
-    ...[...indexedParameters(type).values()].map((one) => ({ name: one.code, type: one.type })),
-  ],
+  searchParam: [...NATIVE_PARAMETERS, ...indexedParameters(type).values()].map(searchParam),
 });
+
+function searchParam({ code, type }: Pick<IndexedParameter, 'code' | 'type'>): JsonObject {
+  const documentation = DOCUMENTATION[type];
+  return { name: code, type, ...(documentation === undefined ? {} : { documentation }) };
+}

@@ -88,8 +88,8 @@ function list(value: Json, type: string | undefined): Found[] {
     .map((one) => (type === undefined ? { value: one } : { value: one, type }));
 }
 
-/** Without resolving: the reference's text names the type. */
+/** Without resolving: the reference's text, relative or absolute, names the type. */
 const refersTo = (value: Json, type: string): boolean =>
-  isObject(value) && typeof value['reference'] === 'string' && value['reference'].startsWith(`${type}/`);
+  isObject(value) && typeof value['reference'] === 'string' && `/${value['reference']}`.includes(`/${type}/`);
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

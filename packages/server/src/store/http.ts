@@ -20,15 +20,15 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-export function sendReply(response: ServerResponse, { status, body, stored }: Reply, base: string): void {
-  if (stored) {
-    response.setHeader('etag', etag(stored.version));
-    response.setHeader('last-modified', stored.lastUpdated.toUTCString());
-    if (status === 201)
-      response.setHeader('location', `${base}/${stored.type}/${stored.id}/_history/${stored.version}`);
-  }
-  response.statusCode = status;
-  if (body === undefined) return void response.end();
-  response.setHeader('content-type', 'application/fhir+json; charset=utf-8');
-  response.end(JSON.stringify(body));
+/** Whatever can fail here fails before anything is sent, so that the caller can send something else instead. */
+export function sendReply(response: ServerResponse, reply: Reply, base: string): void {
+  response.writeHead(reply.status, headersOf(reply, base)).end(reply.body);
+}
+
+function headersOf({ status, body, stored }: Reply, base: string): Record<string, string> {
+  return {
+    ...(stored && { etag: etag(stored.version), 'last-modified': stored.lastUpdated.toUTCString() }),
+    ...(stored && status === 201 && { location: `${base}/${stored.type}/${stored.id}/_history/${stored.version}` }),
+    ...(body !== undefined && { 'content-type': 'application/fhir+json; charset=utf-8' }),
+  };
 }

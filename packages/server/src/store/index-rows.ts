@@ -1,5 +1,5 @@
 /** The rows by which one resource can be found. Texts appear in them as blind tokens only. */
-import { blindIndex, type DataKey, type Json } from '@keyward/sdk/seal';
+import { blindIndex, type DataKey, isToken, type Json } from '@keyward/sdk/seal';
 import { BEGINNING, dateInterval, FOREVER } from './dates.ts';
 import type { Found } from './expression.ts';
 import { INDEX_TABLE_NAMES, type IndexTable } from './migrations.ts';
@@ -19,8 +19,11 @@ export const valueToken = (key: DataKey, param: string, system: string, text: st
 export const systemToken = (key: DataKey, param: string, system: string): string | undefined =>
   blindIndex(key, `store:${param}:system`, '', system);
 
-/** A reference within this store, with an optional version. Anything else is not indexed. */
+/** A reference within this store, with an optional version. */
 export const LOCAL_REFERENCE = /^([A-Z][A-Za-z]{1,63})\/([A-Za-z0-9.-]{1,64})(?:\/_history\/\d+)?$/;
+
+/** A reference to somewhere else; like the URL of a definition it is one text. */
+const ABSOLUTE_REFERENCE = /^https?:\/\//;
 
 /** Two such texts fit into one entry of a PostgreSQL index (2704 bytes). */
 const INDEXED_TEXT_BYTES = 1000;
@@ -28,6 +31,9 @@ const INDEXED_TEXT_BYTES = 1000;
 /** Whatever else stands in a resource is kept but cannot be searched for. PostgreSQL has no NUL in a text. */
 export const isIndexable = (text: string): boolean =>
   Buffer.byteLength(text) <= INDEXED_TEXT_BYTES && !text.includes('\0');
+
+/** Stands for every sealed value: no search can equal one, but `:missing` must know of it. No blind token is like it. */
+const SEALED = 'sealed';
 
 type Put = (table: IndexTable, ...row: (string | number)[]) => void;
 type Blind = (system: string, value: string) => void;
@@ -44,7 +50,7 @@ const ROWS_OF: Readonly<Record<IndexedParameter['type'], (found: Found, sink: Si
   string: ({ value }, { blind }) => texts(value).forEach((text) => blind('', text)),
   reference: ({ value }, sink) => referenceRows(value, sink),
   date: ({ value }, { put }) => dateRows(value, put),
-  uri: ({ value }, { put }) => putText(put, '', value),
+  uri: ({ value }, sink) => putText(sink, '', value),
   number: ({ value }, { put }) => (typeof value === 'number' ? put('index_quantity', value, '', '') : undefined),
   quantity: ({ value }, { put }) => quantityRows(value, put),
 };
@@ -65,7 +71,10 @@ export function indexRows(resource: Resource, parameters: Iterable<IndexedParame
     const putToken = (token: string | undefined) => (token === undefined ? undefined : put('index_blind', token));
     const sink: Sink = {
       put,
-      blind: (system, text) => (isIndexable(text) ? putToken(valueToken(indexKey, code, system, text)) : undefined),
+      blind: (system, text) => {
+        if (isToken(text)) putToken(SEALED);
+        else if (isIndexable(text)) putToken(valueToken(indexKey, code, system, text));
+      },
       blindSystem: (system) => putToken(systemToken(indexKey, code, system)),
     };
     for (const found of extract(resource)) ROWS_OF[type](found, sink);
@@ -76,14 +85,14 @@ export function indexRows(resource: Resource, parameters: Iterable<IndexedParame
 /** CodeableConcept, Coding, code and boolean as codes; Identifier and ContactPoint (they have a `value`) as blind tokens. */
 function tokenRows(value: Json, sink: Sink): void {
   if (typeof value === 'boolean') return sink.put('index_code', '', String(value));
-  if (!isObject(value)) return putText(sink.put, '', value);
-  if (Array.isArray(value['coding'])) for (const coding of value['coding']) putCoding(sink.put, coding);
+  if (!isObject(value)) return putText(sink, '', value);
+  if (Array.isArray(value['coding'])) for (const coding of value['coding']) putCoding(sink, coding);
   else if (typeof value['value'] === 'string') putIdentifier(sink, textOf(value['system']), value['value']);
-  else putCoding(sink.put, value);
+  else putCoding(sink, value);
 }
 
-function putCoding(put: Put, coding: Json): void {
-  if (isObject(coding)) putText(put, textOf(coding['system']), coding['code'] ?? null);
+function putCoding(sink: Sink, coding: Json): void {
+  if (isObject(coding)) putText(sink, textOf(coding['system']), coding['code'] ?? null);
 }
 
 /** Found by `system|value`, `value`, `|value` (where there is no system) and `system|`. */
@@ -94,16 +103,20 @@ function putIdentifier({ blind, blindSystem }: Sink, system: string, value: stri
   blindSystem(system);
 }
 
-function putText(put: Put, system: string, text: Json): void {
-  if (typeof text === 'string' && isIndexable(text) && isIndexable(system)) put('index_code', system, text);
+function putText({ put, blind }: Sink, system: string, text: Json): void {
+  if (typeof text !== 'string') return;
+  if (isToken(text)) blind(system, text);
+  else if (isIndexable(text) && isIndexable(system)) put('index_code', system, text);
 }
 
-function referenceRows(value: Json, { put }: Sink): void {
+function referenceRows(value: Json, sink: Sink): void {
   // A canonical: the URL of a definition, which says nothing of a patient.
-  if (typeof value === 'string') return putText(put, '', value);
+  if (typeof value === 'string') return putText(sink, '', value);
   const text = isObject(value) ? value['reference'] : undefined;
-  const local = typeof text === 'string' ? LOCAL_REFERENCE.exec(text) : null;
-  if (local?.[1] && local[2]) put('index_reference', local[1], local[2]);
+  if (typeof text !== 'string') return;
+  const local = LOCAL_REFERENCE.exec(text);
+  if (local?.[1] && local[2]) sink.put('index_reference', local[1], local[2]);
+  else if (ABSOLUTE_REFERENCE.test(text)) putText(sink, '', text);
 }
 
 /** date, dateTime, instant; Period; Timing with its events and bounds. */
@@ -125,12 +138,8 @@ function putPeriod(put: Put, from: Json, to: Json): void {
 /** Quantity and its profiles, and Money. */
 function quantityRows(value: Json, put: Put): void {
   if (!isObject(value) || typeof value['value'] !== 'number') return;
-  put(
-    'index_quantity',
-    value['value'],
-    textOf(value['system']),
-    textOf(value['code'] ?? value['currency'] ?? value['unit']),
-  );
+  const units = [value['system'], value['code'] ?? value['currency'] ?? value['unit']].map(textOf);
+  if (units.every(isIndexable)) put('index_quantity', value['value'], ...units);
 }
 
 /** Elements of HumanName and Address that string search looks at (R4 §3.1.1.4.8). */
@@ -158,4 +167,5 @@ function strings(parent: JsonObject, name: string): string[] {
   return (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === 'string');
 }
 
-const textOf = (value: Json | undefined): string => (typeof value === 'string' ? value : '');
+/** A sealed text says nothing here. */
+const textOf = (value: Json | undefined): string => (typeof value === 'string' && !isToken(value) ? value : '');

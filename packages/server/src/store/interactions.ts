@@ -1,9 +1,9 @@
 /** The FHIR interactions of the store, one function each. */
-import { KeywardError } from '../core/index.ts';
+import { KeywardError, newUuid } from '../core/index.ts';
 import { historyBundle, searchBundle } from './result-bundles.ts';
 import type { Repository } from './repository.ts';
-import { parseCriteria, parseSearch, readCount } from './search-parse.ts';
-import type { JsonObject, Resource, SearchPair, StoredVersion } from './types.ts';
+import { parseHistory, parseSearch, readCount } from './search-parse.ts';
+import type { Resource, SearchPair, StoredVersion } from './types.ts';
 
 export interface Call {
   /** `''` where the route has none. */
@@ -12,7 +12,6 @@ export interface Call {
   readonly version: string;
   readonly query: readonly SearchPair[];
   readonly ifMatch: string | undefined;
-  readonly ifNoneExist: string | undefined;
   readonly resource: Resource | undefined;
   /** What absolute links begin with, e.g. `http://store`. */
   readonly base: string;
@@ -20,7 +19,8 @@ export interface Call {
 
 export interface Reply {
   readonly status: number;
-  readonly body?: JsonObject;
+  /** JSON. */
+  readonly body?: string;
   /** The version that was read or written: becomes ETag, Last-Modified and, when created, Location. */
   readonly stored?: StoredVersion;
 }
@@ -33,16 +33,9 @@ const vread: Interaction = async ({ type, id, version }, repository) =>
   found(await repository.readVersion(type, id, readCount(version)));
 
 const history: Interaction = async (call, repository) => {
-  // Paging is read like that of a search; a history has no other parameters.
-  const page = parseSearch(
-    call.type,
-    call.query.filter(([name]) => HISTORY_PARAMETERS.includes(name)),
-  );
-  if (call.query.some(([name]) => !HISTORY_PARAMETERS.includes(name))) throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
-  const { total, entries } = await repository.history(call.type, call.id, page);
-  return { status: 200, body: historyBundle(call, page, total, entries) };
+  const page = parseHistory(call.query);
+  return { status: 200, body: historyBundle(call, page, await repository.history(call.type, call.id, page)) };
 };
-const HISTORY_PARAMETERS: readonly string[] = ['_count', '_offset', '_format'];
 
 const search: Interaction = async (call, repository) => {
   const parsed = parseSearch(call.type, call.query);
@@ -51,49 +44,20 @@ const search: Interaction = async (call, repository) => {
   return { status: 200, body: searchBundle(call, parsed, page, total) };
 };
 
-/** With If-None-Exist, the one match is the answer and nothing is written. */
-const create: Interaction = async (call, repository) => {
-  const resource = resourceOf(call);
-  const { ifNoneExist } = call;
-  if (ifNoneExist === undefined) return created(await repository.create(resource));
-  const criteria = parseCriteria(call.type, new URLSearchParams(ifNoneExist));
-  return repository.transaction('SERIALIZABLE', async (within) => {
-    const id = await within.findOne(criteria);
-    return id === undefined ? created(await within.create(resource)) : found(await within.read(call.type, id));
-  });
-};
+/** The id is the store's, whatever the resource says. */
+const create: Interaction = async (call, repository) =>
+  created(await repository.create(resourceOf(call), call.id || newUuid()));
 
 const update: Interaction = async (call, repository) => {
   const resource = resourceOf(call);
   if (resource['id'] !== call.id) throw new KeywardError('FHIR_RESOURCE_INVALID');
-  return written(await repository.update(resource, call.id, versionOf(call.ifMatch)));
-};
-
-/** An id in the body must be that of the match; without a match the store chooses the id, so there must be none. */
-const conditionalUpdate: Interaction = async (call, repository) => {
-  const resource = resourceOf(call);
-  const criteria = parseCriteria(call.type, call.query);
-  return repository.transaction('SERIALIZABLE', async (within) => {
-    const id = await within.findOne(criteria);
-    if (resource['id'] !== undefined && resource['id'] !== id) throw new KeywardError('FHIR_RESOURCE_INVALID');
-    if (id !== undefined) return written(await within.update(resource, id, versionOf(call.ifMatch)));
-    if (call.ifMatch !== undefined) throw new KeywardError('FHIR_PRECONDITION');
-    return created(await within.create(resource));
-  });
+  const { stored, isNew } = await repository.update(resource, call.id, versionOf(call.ifMatch));
+  return isNew ? created(stored) : found(stored);
 };
 
 const remove: Interaction = async ({ type, id, ifMatch }, repository) => {
   await repository.delete(type, id, versionOf(ifMatch));
   return { status: 204 };
-};
-
-const conditionalDelete: Interaction = async (call, repository) => {
-  const criteria = parseCriteria(call.type, call.query);
-  return repository.transaction('SERIALIZABLE', async (within) => {
-    const id = await within.findOne(criteria);
-    if (id !== undefined) await within.delete(call.type, id, versionOf(call.ifMatch));
-    return { status: 204 };
-  });
 };
 
 /** The names are those of the routes. */
@@ -104,16 +68,13 @@ export const INTERACTIONS = {
   search,
   create,
   update,
-  conditionalUpdate,
   remove,
-  conditionalDelete,
 } as const satisfies Record<string, Interaction>;
 
 export type InteractionName = keyof typeof INTERACTIONS;
 
-const found = (stored: StoredVersion): Reply => ({ status: 200, body: stored.resource, stored });
-const created = (stored: StoredVersion): Reply => ({ status: 201, body: stored.resource, stored });
-const written = (stored: StoredVersion): Reply => (stored.version === 1 ? created(stored) : found(stored));
+const found = (stored: StoredVersion): Reply => ({ status: 200, body: stored.text, stored });
+const created = (stored: StoredVersion): Reply => ({ status: 201, body: stored.text, stored });
 
 function resourceOf({ resource, type }: Call): Resource {
   if (resource?.resourceType !== type) throw new KeywardError('FHIR_RESOURCE_INVALID');

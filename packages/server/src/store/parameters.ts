@@ -6,8 +6,15 @@ import { compileExpression, type Extractor } from './expression.ts';
 const INDEXED_TYPES = ['token', 'string', 'reference', 'date', 'uri', 'number', 'quantity'] as const;
 type IndexedType = (typeof INDEXED_TYPES)[number];
 
-/** Kept as columns of the resource itself. */
-const NATIVE_PARAMETERS: readonly string[] = ['_id', '_lastUpdated'];
+/** Kept as columns of the resource itself, on every type. */
+export const NATIVE_PARAMETERS = [
+  { code: '_id', type: 'token', column: 'id' },
+  { code: '_lastUpdated', type: 'date', column: 'lastUpdated' },
+] as const;
+export type NativeColumn = (typeof NATIVE_PARAMETERS)[number]['column'];
+
+export const nativeColumn = (code: string): NativeColumn | undefined =>
+  NATIVE_PARAMETERS.find((one) => one.code === code)?.column;
 
 /** `phonetic`: equal tokens cannot tell what sounds alike. `altid`: a person's user name in a plain string, not fit to stand as a code. */
 const NOT_INDEXED: readonly string[] = ['phonetic', 'altid'];
@@ -32,7 +39,7 @@ export function indexedParameters(resourceType: string): ParameterTable {
 function compile(resourceType: string): ParameterTable {
   const table = new Map<string, IndexedParameter>();
   for (const { code, type, expression } of searchParameters(resourceType)) {
-    if (!isIndexedType(type) || !expression || NATIVE_PARAMETERS.includes(code) || NOT_INDEXED.includes(code)) continue;
+    if (!isIndexedType(type) || !expression || nativeColumn(code) || NOT_INDEXED.includes(code)) continue;
     table.set(code, { code, type, extract: compileExpression(expression) });
   }
   return table;

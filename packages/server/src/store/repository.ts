@@ -1,26 +1,34 @@
 /** Resources with their versions: create, read, update, delete, history and search, on one database session. */
 import type { Json } from '@keyward/sdk/seal';
-import { type Clock, KeywardError, newUuid } from '../core/index.ts';
+import { type Clock, KeywardError } from '../core/index.ts';
 import type { Bodies, SealedVersion } from './bodies.ts';
 import { indexRows } from './index-rows.ts';
 import { indexedParameters } from './parameters.ts';
-import { countStatement, idsStatement, pageStatement } from './search-sql.ts';
-import type { Search } from './search-parse.ts';
-import type { Isolation, Session } from './session.ts';
+import type { HistoryRequest, Search } from './search-parse.ts';
+import { countStatement, pageStatement, withinPageBytes } from './search-sql.ts';
+import type { Session } from './session.ts';
 import type { Resource, StoredVersion } from './types.ts';
 import type { Write } from './writes.ts';
 
-export interface Page {
-  readonly count: number;
-  readonly offset: number;
+export interface SearchPage {
+  readonly matches: readonly { readonly id: string; readonly text: string }[];
+  readonly hasNext: boolean;
+}
+
+export interface HistoryPage {
+  /** Of all pages. */
+  readonly total: number;
+  readonly entries: readonly HistoryEntry[];
 }
 
 export interface HistoryEntry {
   readonly version: number;
   readonly lastUpdated: Date;
   readonly method: Write['method'];
+  /** There was nothing before, or a deletion. */
+  readonly isNew: boolean;
   /** Undefined for a deletion. */
-  readonly resource: Resource | undefined;
+  readonly text: string | undefined;
 }
 
 interface CurrentRow {
@@ -35,6 +43,10 @@ interface VersionRow extends Omit<SealedVersion, 'body'> {
 
 const VERSION_COLUMNS = 'v.type, v.id, v.version, v.last_updated, v.method, v.body';
 
+const HISTORY = withinPageBytes(`
+SELECT ${VERSION_COLUMNS}, -v.version AS place, coalesce(lead(v.method) OVER (ORDER BY v.version DESC), 'DELETE') = 'DELETE' AS is_new
+FROM resource_version v WHERE v.type = $1 AND v.id = $2 AND v.version <= $3 ORDER BY v.version DESC LIMIT $4`);
+
 export class Repository {
   readonly #session: Session;
   readonly #bodies: Bodies;
@@ -47,29 +59,32 @@ export class Repository {
   }
 
   /** `work` gets a repository within the transaction, and may run several times. */
-  transaction<T>(isolation: Isolation, work: (repository: Repository) => Promise<T>): Promise<T> {
-    return this.#session.transaction(isolation, (session) => work(new Repository(session, this.#bodies, this.#clock)));
+  transaction<T>(work: (repository: Repository) => Promise<T>): Promise<T> {
+    return this.#session.transaction((session) => work(new Repository(session, this.#bodies, this.#clock)));
   }
 
-  /** The id is the store's, whatever the resource says. */
-  create(resource: Resource, id = newUuid()): Promise<StoredVersion> {
+  create(resource: Resource, id: string): Promise<StoredVersion> {
     return this.#write(resource, id, 1, 'POST');
   }
 
-  /** Creates what does not exist: version 1 tells. `ifMatch` is the version the caller has seen. */
-  update(resource: Resource, id: string, ifMatch: number | undefined): Promise<StoredVersion> {
-    return this.transaction('READ COMMITTED', async (within) => {
+  /** Creates what does not exist, or no longer (`isNew`). `ifMatch` is the version the caller has seen. */
+  update(
+    resource: Resource,
+    id: string,
+    ifMatch: number | undefined,
+  ): Promise<{ stored: StoredVersion; isNew: boolean }> {
+    return this.transaction(async (within) => {
       const current = await within.#lock(resource.resourceType, id);
-      if (ifMatch !== undefined && (current === undefined || current.deleted || current.version !== ifMatch)) {
-        throw new KeywardError('FHIR_PRECONDITION');
-      }
-      return within.#write(resource, id, (current?.version ?? 0) + 1, 'PUT');
+      const isNew = current === undefined || current.deleted;
+      if (ifMatch !== undefined && (isNew || current.version !== ifMatch)) throw new KeywardError('FHIR_PRECONDITION');
+      const stored = await within.#write(resource, id, (current?.version ?? 0) + 1, 'PUT');
+      return { stored, isNew };
     });
   }
 
   /** Deleting what is deleted already changes nothing. @throws KeywardError `FHIR_NOT_FOUND` for what never was. */
   delete(type: string, id: string, ifMatch: number | undefined): Promise<void> {
-    return this.transaction('READ COMMITTED', async (within) => {
+    return this.transaction(async (within) => {
       const current = await within.#lock(type, id);
       if (!current) throw new KeywardError('FHIR_NOT_FOUND');
       if (ifMatch !== undefined && current.version !== ifMatch) throw new KeywardError('FHIR_PRECONDITION');
@@ -104,7 +119,7 @@ export class Repository {
   }
 
   /** Newest first. @throws KeywardError `FHIR_NOT_FOUND` for what never was. */
-  async history(type: string, id: string, page: Page): Promise<{ total: number; entries: HistoryEntry[] }> {
+  async history(type: string, id: string, { count, after }: HistoryRequest): Promise<HistoryPage> {
     const current = await this.#session.query<CurrentRow>({
       text: 'SELECT version FROM resource WHERE type = $1 AND id = $2',
       values: [type, id],
@@ -112,42 +127,40 @@ export class Repository {
     // Versions count up from 1 without holes.
     const total = current[0]?.version;
     if (total === undefined) throw new KeywardError('FHIR_NOT_FOUND');
-    const rows = await this.#session.query<VersionRow>({
-      text: `SELECT ${VERSION_COLUMNS} FROM resource_version v WHERE v.type = $1 AND v.id = $2 AND v.version <= $3 ORDER BY v.version DESC LIMIT $4`,
-      values: [type, id, total - page.offset, page.count],
+    const newest = after === undefined ? total : after - 1;
+    const rows = await this.#session.query<VersionRow & { readonly is_new: boolean }>({
+      text: HISTORY,
+      values: [type, id, newest, count],
     });
-    const opened = await this.#bodies.open(rows.filter(hasBody));
-    const resourceOf = new Map(rows.filter(hasBody).map(({ version }, index) => [version, opened[index]]));
+    const texts = await this.#bodies.open(rows.filter(hasBody));
+    const textOf = new Map(rows.filter(hasBody).map(({ version }, index) => [version, texts[index]]));
     return {
       total,
-      entries: rows.map(({ version, last_updated, method }) => ({
+      entries: rows.map(({ version, last_updated, method, is_new }) => ({
         version,
         lastUpdated: last_updated,
         method,
-        resource: resourceOf.get(version),
+        isNew: is_new,
+        text: textOf.get(version),
       })),
     };
   }
 
-  /** The page, and whether there is another one after it. */
-  async search(search: Search): Promise<{ matches: Resource[]; hasNext: boolean }> {
+  async search(search: Search): Promise<SearchPage> {
     const { index } = await this.#bodies.keys();
-    const rows = await this.#session.query<SealedVersion>(pageStatement(search, index));
-    return { matches: await this.#bodies.open(rows.slice(0, search.count)), hasNext: rows.length > search.count };
+    const rows = await this.#session.query<SealedVersion & { readonly found: number }>(pageStatement(search, index));
+    const shown = rows.slice(0, search.count);
+    const texts = await this.#bodies.open(shown);
+    return {
+      matches: shown.map(({ id }, place) => ({ id, text: texts[place] as string })),
+      hasNext: shown.length < (rows[0]?.found ?? 0),
+    };
   }
 
   async count(search: Search): Promise<number> {
     const { index } = await this.#bodies.keys();
     const [row] = await this.#session.query<{ total: number }>(countStatement(search, index));
     return row?.total ?? 0;
-  }
-
-  /** The id of the only match, if there is one. @throws KeywardError `FHIR_PRECONDITION` when there are several. */
-  async findOne(search: Search): Promise<string | undefined> {
-    const { index } = await this.#bodies.keys();
-    const rows = await this.#session.query<{ id: string }>(idsStatement(search, index, 2));
-    if (rows.length > 1) throw new KeywardError('FHIR_PRECONDITION');
-    return rows[0]?.id;
   }
 
   async #lock(type: string, id: string): Promise<CurrentRow | undefined> {
@@ -163,8 +176,7 @@ export class Repository {
     const keys = await this.#bodies.keys();
     const lastUpdated = this.#clock.now();
     const address = { type: body.resourceType, id, version };
-    const resource = stamp(body, id, version, lastUpdated);
-    const text = JSON.stringify(resource);
+    const text = JSON.stringify(stamp(body, id, version, lastUpdated));
     const plain = JSON.parse(text) as Resource;
     const rows = indexRows(plain, indexedParameters(address.type).values(), keys.index);
     await this.#session.write({
@@ -174,20 +186,20 @@ export class Repository {
       body: this.#bodies.seal(keys.body, address, text),
       rows,
     });
-    return { ...address, lastUpdated, resource };
+    return { ...address, lastUpdated, text };
   }
 
   async #one(statement: Parameters<Session['query']>[0]): Promise<StoredVersion> {
     const [row] = await this.#session.query<VersionRow>(statement);
     if (!row) throw new KeywardError('FHIR_NOT_FOUND');
     if (!hasBody(row)) throw new KeywardError('FHIR_GONE');
-    const [resource] = await this.#bodies.open([row]);
-    if (!resource) throw new KeywardError('STORE_NOT_AUTHENTIC');
-    return { type: row.type, id: row.id, version: row.version, lastUpdated: row.last_updated, resource };
+    const [text] = await this.#bodies.open([row]);
+    if (text === undefined) throw new KeywardError('STORE_NOT_AUTHENTIC');
+    return { type: row.type, id: row.id, version: row.version, lastUpdated: row.last_updated, text };
   }
 }
 
-const hasBody = (row: VersionRow): row is VersionRow & { readonly body: Buffer } => row.body !== null;
+const hasBody = <Row extends VersionRow>(row: Row): row is Row & { readonly body: Buffer } => row.body !== null;
 
 /** What the server decides about a resource; the rest of `meta` stays. */
 function stamp(resource: Resource, id: string, version: number, lastUpdated: Date): Resource {

@@ -1,71 +1,74 @@
-/** Bundles the store answers with: searchset and history, with their paging links. */
+/** Bundles the store answers with, as JSON text: searchset and history, with the link to their next page. */
 import { etag } from './http.ts';
 import type { Call } from './interactions.ts';
-import type { HistoryEntry, Page } from './repository.ts';
-import type { Search } from './search-parse.ts';
-import type { JsonObject, Resource, SearchPair } from './types.ts';
+import type { HistoryEntry, HistoryPage, SearchPage } from './repository.ts';
+import type { PageRequest, Search } from './search-parse.ts';
+import type { JsonObject } from './types.ts';
 
 export function searchBundle(
   call: Call,
   search: Search,
-  { matches, hasNext }: { readonly matches: readonly Resource[]; readonly hasNext: boolean },
+  { matches, hasNext }: SearchPage,
   total: number | undefined,
-): JsonObject {
-  return {
+): string {
+  const last = matches.at(-1);
+  // Only ids make a place that others' writes do not move; with an order of the client's own, a page counts from the start.
+  const next: Position | undefined =
+    search.sort.length > 0 ? ['_offset', search.offset + matches.length] : last && ['_after', last.id];
+  const head = {
     resourceType: 'Bundle',
     type: 'searchset',
     ...(total === undefined ? {} : { total }),
-    link: links(call, call.type, search, hasNext),
-    entry: matches.map((resource) => ({
-      fullUrl: fullUrl(call, resource['id'] as string),
-      resource,
-      search: { mode: 'match' },
-    })),
+    link: links(call, call.type, hasNext ? next : undefined),
   };
+  const entries = matches.map(({ id, text }) =>
+    objectText({ fullUrl: fullUrl(call, id), search: { mode: 'match' } }, { resource: text }),
+  );
+  return objectText(head, { entry: arrayText(entries) });
 }
 
-export function historyBundle(call: Call, page: Page, total: number, entries: readonly HistoryEntry[]): JsonObject {
-  return {
-    resourceType: 'Bundle',
-    type: 'history',
-    total,
-    link: links(call, `${call.type}/${call.id}/_history`, page, page.offset + page.count < total),
-    entry: entries.map((entry) => historyEntry(call, entry)),
-  };
+export function historyBundle(call: Call, { count }: PageRequest, { total, entries }: HistoryPage): string {
+  const last = entries.at(-1)?.version ?? 1;
+  const next: Position | undefined = count > 0 && last > 1 ? ['_after', last] : undefined;
+  const link = links(call, `${call.type}/${call.id}/_history`, next);
+  const entry = arrayText(entries.map((one) => historyEntry(call, one)));
+  return objectText({ resourceType: 'Bundle', type: 'history', total, link }, { entry });
 }
 
-const STATUS = { POST: '201', PUT: '200', DELETE: '204' } as const;
-
-function historyEntry(call: Call, { version, lastUpdated, method, resource }: HistoryEntry): JsonObject {
-  const created = method === 'PUT' && version === 1;
-  return {
+function historyEntry(call: Call, { version, lastUpdated, method, isNew, text }: HistoryEntry): string {
+  const members = {
     fullUrl: fullUrl(call, call.id),
-    ...(resource ? { resource } : {}),
     request: { method, url: method === 'POST' ? call.type : `${call.type}/${call.id}` },
-    response: {
-      status: created ? '201' : STATUS[method],
-      etag: etag(version),
-      lastModified: lastUpdated.toISOString(),
-    },
+    response: { status: statusOf(method, isNew), etag: etag(version), lastModified: lastUpdated.toISOString() },
   };
+  return objectText(members, text === undefined ? {} : { resource: text });
+}
+
+function statusOf(method: HistoryEntry['method'], isNew: boolean): string {
+  if (method === 'DELETE') return '204';
+  return isNew ? '201' : '200';
 }
 
 const fullUrl = ({ base, type }: Call, id: string): string => `${base}/${type}/${id}`;
 
-function links({ base, query }: Call, path: string, { count, offset }: Page, hasNext: boolean): JsonObject[] {
-  const link = (relation: string, pairs: readonly SearchPair[]) => ({
+/** Where a page begins. */
+type Position = readonly [parameter: '_offset' | '_after', value: string | number];
+
+function links({ base, query }: Call, path: string, next: Position | undefined): JsonObject[] {
+  const link = (relation: string, pairs: readonly (readonly [string, unknown])[]) => ({
     relation,
-    url: [`${base}/${path}`, String(new URLSearchParams(pairs.map(([name, value]) => [name, value])))]
+    url: [`${base}/${path}`, String(new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])))]
       .filter(Boolean)
       .join('?'),
   });
-  const at = (target: number): SearchPair[] => [
-    ...query.filter(([name]) => name !== '_offset'),
-    ['_offset', String(target)],
-  ];
-  return [
-    link('self', query),
-    ...(hasNext ? [link('next', at(offset + count))] : []),
-    ...(offset > 0 && count > 0 ? [link('previous', at(Math.max(0, offset - count)))] : []),
-  ];
+  const others = query.filter(([name]) => name !== '_offset' && name !== '_after');
+  return [link('self', query), ...(next ? [link('next', [...others, next])] : [])];
 }
+
+/** An object some of whose members are JSON texts already. */
+const objectText = (members: JsonObject, texts: Readonly<Record<string, string>>): string =>
+  `{${[...Object.entries(members).map(([name, value]) => [name, JSON.stringify(value)]), ...Object.entries(texts)]
+    .map(([name, text]) => `"${name}":${text}`)
+    .join(',')}}`;
+
+const arrayText = (texts: readonly string[]): string => `[${texts.join(',')}]`;

@@ -26,9 +26,7 @@ const ROUTES: readonly (readonly [method: string, path: RegExp, name: Interactio
   ['GET', new RegExp(`^${TYPE}/${ID}/_history/${VERSION}$`), 'vread'],
   ['POST', new RegExp(`^${TYPE}$`), 'create'],
   ['PUT', new RegExp(`^${TYPE}/${ID}$`), 'update'],
-  ['PUT', new RegExp(`^${TYPE}$`), 'conditionalUpdate', 'query'],
   ['DELETE', new RegExp(`^${TYPE}/${ID}$`), 'remove'],
-  ['DELETE', new RegExp(`^${TYPE}$`), 'conditionalDelete', 'query'],
 ];
 
 /**

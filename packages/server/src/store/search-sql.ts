@@ -7,24 +7,32 @@ import type { Statement } from './session.ts';
 /** Takes a value, gives its placeholder. */
 export type Bind = (value: unknown) => string;
 
+/** What the bodies of one page may weigh, so that no page outgrows what the gateway takes as one answer. */
+const PAGE_BYTES = 16 * 1024 * 1024;
+
+/** Of rows with `body` and `place`, those up to the budget; the first is always there, so that every page leads on. */
+export const withinPageBytes = (rows: string): string => `
+SELECT * FROM (SELECT *, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY place) AS bytes FROM (${rows}) r) r
+WHERE bytes <= ${PAGE_BYTES} OR bytes = octet_length(body) ORDER BY place`;
+
+/** Each row tells by `found` how many there are up to one more than the page may hold. */
 export function pageStatement(search: Search, indexKey: DataKey): Statement {
   return build((bind) => {
-    const { where, order } = parts(search, indexKey, bind);
-    // One more than the page holds tells whether there is a next one.
+    const resourceType = bind(search.type);
+    const after = search.after === undefined ? '' : ` AND r.id > ${bind(search.after)}`;
+    const where = whereOf(search, resourceType, indexKey, bind) + after;
+    const order = [...search.sort.map((rule) => orderBy(rule, resourceType, bind)), 'r.id'].join(', ');
     const limit = `LIMIT ${bind(search.count + 1)} OFFSET ${bind(search.offset)}`;
-    return `SELECT v.type, v.id, v.version, v.last_updated, v.body
-FROM (SELECT r.*, row_number() OVER (ORDER BY ${order}) AS place FROM resource r WHERE ${where} ORDER BY ${order} ${limit}) r
-JOIN resource_version v USING (type, id, version) ORDER BY r.place`;
+    return withinPageBytes(`SELECT v.type, v.id, v.version, v.last_updated, v.body, p.place, count(*) OVER ()::int AS found
+FROM (SELECT r.type, r.id, r.version, row_number() OVER (ORDER BY ${order}) AS place FROM resource r WHERE ${where} ORDER BY ${order} ${limit}) p
+JOIN resource_version v USING (type, id, version)`);
   });
 }
 
 export function countStatement(search: Search, indexKey: DataKey): Statement {
-  return build((bind) => `SELECT count(*)::int AS total FROM resource r WHERE ${parts(search, indexKey, bind).where}`);
-}
-
-export function idsStatement(search: Search, indexKey: DataKey, limit: number): Statement {
   return build(
-    (bind) => `SELECT r.id FROM resource r WHERE ${parts(search, indexKey, bind).where} LIMIT ${bind(limit)}`,
+    (bind) =>
+      `SELECT count(*)::int AS total FROM resource r WHERE ${whereOf(search, bind(search.type), indexKey, bind)}`,
   );
 }
 
@@ -34,13 +42,9 @@ function build(text: (bind: Bind) => string): Statement {
   return { text: text(bind), values };
 }
 
-function parts({ type, filters, sort }: Search, indexKey: DataKey, bind: Bind) {
-  const resourceType = bind(type);
+function whereOf({ filters }: Search, resourceType: string, indexKey: DataKey, bind: Bind): string {
   const conditions = filters.map((filter) => conditionOf(filter, resourceType, indexKey, bind));
-  return {
-    where: [`r.type = ${resourceType} AND NOT r.deleted`, ...conditions].join(' AND '),
-    order: [...sort.map((rule) => orderBy(rule, resourceType, bind)), 'r.last_updated', 'r.id'].join(', '),
-  };
+  return [`r.type = ${resourceType} AND NOT r.deleted`, ...conditions].join(' AND ');
 }
 
 function conditionOf(filter: Filter, resourceType: string, indexKey: DataKey, bind: Bind): string {

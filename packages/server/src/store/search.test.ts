@@ -5,6 +5,9 @@ import { startTestStore, type TestStore } from './testing.ts';
 
 let store: TestStore;
 
+/** Of the shape of a token, as the gateway puts it where nothing is searched. */
+const SEALED = `kw1.${'A'.repeat(100)}`;
+
 const PATIENTS = [
   {
     id: 'anna',
@@ -27,7 +30,12 @@ const PATIENTS = [
     managingOrganization: { reference: 'Organization/o2' },
   },
   { id: 'carl', gender: 'male', name: [{ family: 'MULLER' }], birthDate: '1990-01-01', deceasedDateTime: '2020' },
-  { id: 'dora' },
+  {
+    id: 'dora',
+    photo: [{ title: SEALED }],
+    address: [{ line: [SEALED] }],
+    telecom: [{ system: 'url', value: SEALED }],
+  },
 ];
 
 const OBSERVATIONS = [
@@ -52,6 +60,7 @@ const OBSERVATIONS = [
     status: 'final',
     code: { text: 'uncoded' },
     subject: { reference: 'Group/anna' },
+    performer: [{ reference: 'https://elsewhere.example/Practitioner/p,1' }],
     effectiveDateTime: '2022',
     valueQuantity: { value: 180, system: 'http://unitsofmeasure.org', code: 'kg' },
   },
@@ -103,6 +112,10 @@ const FOUND: readonly (readonly [query: string, ids: string])[] = [
   ['Patient?address=Bonn', 'anna'],
   ['Patient?family:missing=true', 'dora'],
   ['Patient?family:missing=false', 'anna bert carl'],
+  // what is sealed is there, and equals nothing
+  ['Patient?address:missing=false', 'anna dora'],
+  ['Patient?telecom:missing=false', 'anna dora'],
+  [`Patient?address=${SEALED}`, ''],
   // tokens on identifiers and contact points
   ['Patient?identifier=urn:mrn|A\\,1', 'anna'],
   ['Patient?identifier=A\\,1', 'anna bert'],
@@ -128,6 +141,9 @@ const FOUND: readonly (readonly [query: string, ids: string])[] = [
   ['Observation?subject=anna', 'o-high o-low'],
   ['Observation?subject:Group=anna', 'o-high'],
   ['Observation?patient=anna', 'o-low'],
+  ['Observation?performer=https://elsewhere.example/Practitioner/p\\,1', 'o-high'],
+  ['Observation?performer=https://elsewhere.example/Practitioner/p2', ''],
+  ['Observation?performer:missing=true', 'o-low o-mid'],
   ['Patient?organization=Organization/o1,Organization/o2', 'anna bert'],
   ['Patient?organization:missing=true', 'carl dora'],
   ['QuestionnaireResponse?questionnaire=http://forms/q1|1.0', 'q1'],
@@ -196,7 +212,13 @@ const REFUSED = [
   'Observation?subject:Group=Patient/anna',
   'Patient?_count=-1',
   'Patient?_count=x',
-  'Patient?_offset=99999999',
+  'Patient?_sort=_id&_offset=99999999',
+  'Patient?_offset=1',
+  'Patient?_sort=_id&_after=anna',
+  'Patient?_after=%00',
+  `Patient?_id=${Array.from({ length: 501 }, (_, n) => n).join(',')}`,
+  `Patient?_sort=${Array.from({ length: 501 }, () => '_id').join(',')}`,
+  `Patient?${Array.from({ length: 51 }, (_, n) => `_id=${n}`).join('&')}`,
   'Patient?_sort=family',
   'Patient?_total=estimate',
   'Patient?_summary=true',
@@ -231,20 +253,55 @@ for (const [query, ids] of SORTED) {
   test(`[E7] ${query} comes as ${ids}`, async () => assert.equal(idsOf(await searchset(`/${query}`)).join(' '), ids));
 }
 
-test('[E7] pages follow each other without gaps or repeats, and link both ways', async () => {
-  const seen: string[] = [];
-  const relations: string[][] = [];
-  for (let path: string | undefined = '/Patient?_count=2&gender:missing=false'; path; ) {
-    const page: Searchset = await searchset(path);
-    seen.push(...idsOf(page));
-    relations.push(page.link.map(({ relation }) => relation));
-    path = page.link.find(({ relation }) => relation === 'next')?.url.replace('http://store', '');
+const nextOf = ({ link }: Searchset): string | undefined =>
+  link.find(({ relation }) => relation === 'next')?.url.replace('http://store', '');
+
+/** Ids of every page, one list for each. */
+async function pagesFrom(path: string, betweenPages = async (): Promise<unknown> => undefined): Promise<string[][]> {
+  const pages: string[][] = [];
+  for (let at: string | undefined = path; at; await betweenPages()) {
+    const page: Searchset = await searchset(at);
+    pages.push(idsOf(page));
+    at = nextOf(page);
   }
-  assert.deepEqual(seen, ['anna', 'bert', 'carl']);
-  assert.deepEqual(relations, [
-    ['self', 'next'],
-    ['self', 'previous'],
-  ]);
+  return pages;
+}
+
+const PAGED = [
+  ['Patient?_count=2&gender:missing=false', [['anna', 'bert'], ['carl']]],
+  ['Patient?_count=2&gender:missing=false&_sort=-_id', [['carl', 'bert'], ['anna']]],
+  ['Patient?_count=4', [['anna', 'bert', 'carl', 'dora']]],
+] as const;
+
+for (const [query, pages] of PAGED) {
+  test(`[E7] the pages of ${query} follow each other without gaps or repeats`, async () => {
+    assert.deepEqual(await pagesFrom(`/${query}`), pages);
+  });
+}
+
+test('[E7] a record that is written between two pages moves no other', async () => {
+  for (const id of ['d1', 'd2', 'd3']) await store.call('PUT', `/Device/${id}`, { resourceType: 'Device', id });
+  const rewrite = () => store.call('PUT', '/Device/d1', { resourceType: 'Device', id: 'd1' });
+  assert.deepEqual((await pagesFrom('/Device?_count=1', rewrite)).flat(), ['d1', 'd2', 'd3']);
+});
+
+test('[E7] a page ends before its bodies outgrow one answer, and leads on', async () => {
+  const data = 'A'.repeat(9 * 1024 * 1024);
+  for (const id of ['b1', 'b2'])
+    await store.call('PUT', `/Binary/${id}`, { resourceType: 'Binary', id, contentType: 'a/b', data });
+  await store.call('PUT', '/Binary/b2', { resourceType: 'Binary', id: 'b2', contentType: 'a/b', data });
+  for (const path of ['/Binary', '/Binary?_sort=_id']) assert.deepEqual(await pagesFrom(path), [['b1'], ['b2']]);
+  const newest = await searchset('/Binary/b2/_history');
+  const oldest = await searchset(nextOf(newest) ?? '');
+  assert.deepEqual([newest.entry.length, oldest.entry.length, nextOf(oldest)], [1, 1, undefined]);
+});
+
+test('[E7] one body beyond the budget of a page is a page of its own', async () => {
+  const data = 'A'.repeat(17 * 1024 * 1024);
+  await store.call('PUT', '/Media/m1', { resourceType: 'Media', id: 'm1', content: { data } });
+  await store.call('PUT', '/Media/m2', { resourceType: 'Media', id: 'm2' });
+  assert.deepEqual(await pagesFrom('/Media'), [['m1'], ['m2']]);
+  assert.equal((await searchset('/Media/m1/_history')).entry.length, 1);
 });
 
 test('[E7] a total is counted when asked for, over all pages', async () => {

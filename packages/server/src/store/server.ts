@@ -1,11 +1,11 @@
 /** The store's process boundary: plain HTTP/1.1 on a Unix socket, for the gateway alone. */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { newUuid, toOperationOutcome } from '../core/index.ts';
+import { asKeywardError, newUuid, toOperationOutcome } from '../core/index.ts';
 import { answer, type Exchange } from './answer.ts';
-import { asCoded } from './failures.ts';
 import { sendReply } from './http.ts';
-import type { JsonObject, StoreDependencies } from './types.ts';
+import type { Reply } from './interactions.ts';
+import type { StoreDependencies } from './types.ts';
 
 export interface StoreServer {
   /** Resolves when the socket accepts connections. A socket that a killed store left behind is replaced. */
@@ -40,17 +40,18 @@ async function serve(
     correlationId: correlationIdOf(request),
     base: `http://${request.headers.host ?? ''}`,
   };
-  const reply = await answer(exchange, dependencies).catch((thrown: unknown) =>
-    refusal(thrown, exchange, dependencies),
-  );
-  sendReply(response, reply, exchange.base);
+  try {
+    sendReply(response, await answer(exchange, dependencies), exchange.base);
+  } catch (thrown) {
+    sendReply(response, refusal(thrown, exchange, dependencies), exchange.base);
+  }
 }
 
-function refusal(thrown: unknown, { correlationId }: Exchange, { log }: StoreDependencies) {
-  const error = asCoded(thrown);
+function refusal(thrown: unknown, { correlationId }: Exchange, { log }: StoreDependencies): Reply {
+  const error = asKeywardError(thrown);
   const { status } = error.row;
   if (status >= 500) log.error('request failed', { correlationId, code: error.code, status, error: thrown });
-  return { status, body: toOperationOutcome(error, correlationId) as JsonObject };
+  return { status, body: JSON.stringify(toOperationOutcome(error, correlationId)) };
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

@@ -2,7 +2,7 @@
 import type pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KeywardError } from '../core/index.ts';
-import { mapDbError, withClient } from '../db/index.ts';
+import { mapDbError, withTransaction } from '../db/index.ts';
 import { flushStatement, type Write } from './writes.ts';
 
 export interface Statement {
@@ -12,19 +12,16 @@ export interface Statement {
   readonly name?: string;
 }
 
-/** SERIALIZABLE where a write depends on a search (conditional interactions): two of them must not both find nothing. */
-export type Isolation = 'READ COMMITTED' | 'SERIALIZABLE';
-
 export interface Session {
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]>;
   /** Outside a transaction it is durable when this resolves; inside, at the latest with the commit. */
   write(write: Write): Promise<void>;
   /** All or nothing; within a transaction, part of it. `work` may run several times. */
-  transaction<T>(isolation: Isolation, work: (session: Session) => Promise<T>): Promise<T>;
+  transaction<T>(work: (session: Session) => Promise<T>): Promise<T>;
 }
 
-/** SQLSTATEs after which the same work may succeed: serialization failure, deadlock, and two that wrote the same version. */
-const RETRY_STATES: readonly unknown[] = ['40001', '40P01', '23505'];
+/** SQLSTATEs after which the same work may succeed: deadlock, and two that wrote the same version. */
+const RETRY_STATES: readonly unknown[] = ['40P01', '23505'];
 const MAX_ATTEMPTS = 6;
 const RETRY_PAUSE_MS = 15;
 
@@ -32,20 +29,14 @@ export function openSession(pool: pg.Pool): Session {
   return {
     query: (statement) => run(pool, statement),
     write: async (write) => void (await run(pool, flushStatement([write]))),
-    transaction: (isolation, work) => withRetry(() => withClient(pool, (client) => transact(client, isolation, work))),
+    transaction: (work) => withRetry(() => withTransaction(pool, (client) => transact(client, work))),
   };
 }
 
-async function transact<T>(
-  client: pg.PoolClient,
-  isolation: Isolation,
-  work: (session: Session) => Promise<T>,
-): Promise<T> {
-  await client.query(`BEGIN ISOLATION LEVEL ${isolation}`);
+async function transact<T>(client: pg.PoolClient, work: (session: Session) => Promise<T>): Promise<T> {
   const { session, flush } = transactionSession(client);
   const result = await work(session);
   await flush();
-  await client.query('COMMIT');
   return result;
 }
 
@@ -63,7 +54,7 @@ function transactionSession(client: pg.PoolClient): { session: Session; flush: (
       return run(client, statement);
     },
     write: async (write) => void waiting.push(write),
-    transaction: (_isolation, work) => work(session),
+    transaction: (within) => within(session),
   };
   return { session, flush };
 }

@@ -12,7 +12,7 @@ import { type Clock, createLog, dataPaths, KeywardError, systemClock } from '../
 import { migrate, openPool, startEmbeddedPostgres, superuserConnection } from '../db/index.ts';
 import { createStoreServer, STORE_MIGRATIONS } from './index.ts';
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;

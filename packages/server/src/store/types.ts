@@ -20,7 +20,8 @@ export interface VersionAddress {
 
 export interface StoredVersion extends VersionAddress {
   readonly lastUpdated: Date;
-  readonly resource: Resource;
+  /** The resource as the JSON text that was sealed: what the store wrote and authenticated is not read again to be answered. */
+  readonly text: string;
 }
 
 /** One search parameter as sent: name with its modifier, and value. */

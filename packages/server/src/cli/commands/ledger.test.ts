@@ -52,15 +52,15 @@ test('[L1] ledger tail --json prints entries as they are', async () => {
 
 test('[L1] ledger tail --follow goes on behind the last entry until Ctrl-C', { timeout: 10_000 }, async () => {
   await using world = await openWorld();
-  const afters: (bigint | undefined)[] = [];
-  world.tail = ({ after }) => {
-    afters.push(after);
-    if (afters.length === 3) setImmediate(() => world.interrupt());
-    return afters.length === 3 ? [] : [entry((after ?? 0n) + 7n)];
+  const asked: Pick<TailQuery, 'after' | 'settled'>[] = [];
+  world.tail = ({ limit: _limit, ...query }) => {
+    asked.push(query);
+    if (asked.length === 3) setImmediate(() => world.interrupt());
+    return asked.length === 3 ? [] : [entry((query.after ?? 0n) + 7n)];
   };
   const { out, status } = await world.keyward('ledger', 'tail', '--follow');
   assert.equal(status, 0);
-  assert.deepEqual(afters, [undefined, 7n, 14n]);
+  assert.deepEqual(asked, [{ settled: true }, { after: 7n }, { after: 14n }]);
   assert.equal(out.split('\n').length, 3);
 });
 

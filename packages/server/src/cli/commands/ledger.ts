@@ -54,6 +54,7 @@ async function runTail(context: CliContext, flags: Flags): Promise<void> {
 async function printPage(session: Session, flags: Flags, after: string | undefined, print: (entry: Json) => void) {
   const query = new URLSearchParams({ limit: String(flags.limit) });
   if (after !== undefined) query.set('after', after);
+  else if (flags.follow) query.set('settled', 'true');
   if (flags.class !== undefined) query.set('class', flags.class);
   if (flags.correlation !== undefined) query.set('correlationId', flags.correlation);
   const entries = listAt(bodyOf(await session.admin('auditor', `v1/ledger/entries?${query.toString()}`)), 'entries');

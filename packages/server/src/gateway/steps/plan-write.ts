@@ -26,12 +26,17 @@ export function planTransaction(exchange: Exchange): void {
   refuseLimited(exchange.operations);
 }
 
+/** Each entry of a batch waits for the ledger; a transaction holds its locks until the last. */
+const MAX_ENTRIES = 5_000;
+
 /** @throws KeywardError `FHIR_BUNDLE_INVALID`. */
 export function bundleEntries(body: Json | undefined, type: 'transaction' | 'batch'): readonly Json[] {
   const bundle = body as { resourceType?: Json; type?: Json; entry?: Json } | null | undefined;
   if (bundle?.resourceType !== 'Bundle' || bundle.type !== type) throw new KeywardError('FHIR_BUNDLE_INVALID');
   const entries = bundle.entry ?? [];
   if (!Array.isArray(entries)) throw new KeywardError('FHIR_BUNDLE_INVALID');
+  if (entries.length > MAX_ENTRIES)
+    throw new KeywardError('FHIR_BUNDLE_INVALID', { detail: `At most ${MAX_ENTRIES} entries.` });
   return entries;
 }
 

@@ -4,6 +4,8 @@ import type { Exchange } from '../exchange.ts';
 import { parseParameters } from './admit.ts';
 
 const JSON_TYPES = new Set(['application/fhir+json', 'application/json']);
+/** A search is a question, not a document. */
+const MAX_FORM_BYTES = 64 * 1024;
 const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 export async function readJsonBody(exchange: Exchange): Promise<void> {
@@ -16,7 +18,7 @@ export async function readJsonBody(exchange: Exchange): Promise<void> {
 
 export async function readForm(exchange: Exchange): Promise<void> {
   if (!exchange.route.form) return;
-  const bytes = await exchange.incoming.readBody(exchange.gateway.maxBodyBytes);
+  const bytes = await exchange.incoming.readBody(MAX_FORM_BYTES);
   if (bytes.length > 0) assertContentType(exchange, new Set([FORM_TYPE]));
   exchange.form = parseParameters(bytes.toString('latin1'));
 }

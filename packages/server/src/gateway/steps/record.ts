@@ -1,5 +1,6 @@
 /** Steps 8 and 12 of a write: the intent is durable before anything goes upstream, the outcome before the client hears of it. */
-import { TENANT_SCOPE } from '../subjects.ts';
+import { asKeywardError, KeywardError } from '../../core/index.ts';
+import { TENANT_SCOPE } from '../seal-context.ts';
 import { auditEvent } from '../audit.ts';
 import { type Exchange, known } from '../exchange.ts';
 import { writeResults } from '../results.ts';
@@ -13,15 +14,30 @@ export async function recordIntent(exchange: Exchange): Promise<void> {
 }
 
 export async function recordOutcome(exchange: Exchange): Promise<void> {
-  const results = writeResults(exchange);
+  const results = unlessUnknown(() => writeResults(exchange));
   rememberSubjects(exchange, results);
   const resources = results.map(({ type, id, version }) =>
     version === '' ? `${type}/${id}` : `${type}/${id}/_history/${version}`,
   );
   const { status } = known(exchange.answer, 'answer');
-  await exchange.gateway.audit.record([
-    auditEvent(exchange, 'write.outcome', { resources, subjects: [...exchange.subjects], status }),
-  ]);
+  const outcome = auditEvent(exchange, 'write.outcome', { resources, subjects: [...exchange.subjects], status });
+  try {
+    await exchange.gateway.audit.record([outcome]);
+  } catch (cause) {
+    // The upstream has it, so the caller must not be told that nothing happened.
+    throw new KeywardError('GATEWAY_OUTCOME_UNKNOWN', { cause });
+  }
+}
+
+/** An answer that cannot be read leaves open what became of the write. */
+function unlessUnknown<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw asKeywardError(cause).code === 'GATEWAY_UPSTREAM_INVALID'
+      ? new KeywardError('GATEWAY_OUTCOME_UNKNOWN', { cause })
+      : cause;
+  }
 }
 
 function rememberSubjects({ gateway, operations }: Exchange, results: ReturnType<typeof writeResults>): void {

@@ -1,11 +1,12 @@
 /** Steps 14 and 15: links are ours, bodies hold what was opened, headers forbid storing. */
 import type { Json } from '@keyward/sdk/seal';
+import { KeywardError } from '../../core/index.ts';
 import { sealCursor } from '../cursor.ts';
 import { type Exchange, type Finding, known } from '../exchange.ts';
 import { type FhirResource, isSubsetted } from '../../phi/index.ts';
 import { type WriteResult, writeResults } from '../results.ts';
 import { matchesFilters } from '../search.ts';
-import { asBundle } from './reauthorise.ts';
+import { type AnswerEntry, asBundle } from './reauthorise.ts';
 
 const versionOf = (resource: FhirResource): string => {
   const meta = resource['meta'] as { versionId?: Json } | undefined;
@@ -53,34 +54,33 @@ export async function replySearchset(exchange: Exchange): Promise<void> {
 export async function replyHistory(exchange: Exchange): Promise<void> {
   const { findings, route, gateway } = exchange;
   const upstream = asBundle(exchange.answer?.body);
-  const byResource = new Map(findings.map((finding) => [finding.resource as Json, finding]));
-  const entry = (upstream.entry ?? []).flatMap(({ resource, response }): Json[] => {
-    const finding = resource === undefined ? undefined : byResource.get(resource);
-    if (resource !== undefined && !finding) return [];
-    const status = typeof response?.['status'] === 'string' ? response['status'].slice(0, 3) : '200';
-    const url = `${route.type}/${route.id}`;
-    // A version without a resource is a deletion.
-    const request = finding
-      ? {
-          method: versionOf(finding.resource) === '1' ? 'POST' : 'PUT',
-          url: versionOf(finding.resource) === '1' ? route.type : url,
-        }
-      : { method: 'DELETE', url };
-    return [
-      {
-        ...(finding ? fullEntry(exchange, finding) : { fullUrl: `${gateway.publicBase}/${url}` }),
-        request,
-        response: { status },
-      },
-    ];
-  });
+  const versions = (upstream.entry ?? []).filter(({ resource }) => resource !== undefined);
+  const exact = findings.length === versions.length && exchange.decision?.patient === undefined;
+  const byResource = new Map(findings.map((finding) => [finding.resource as unknown, finding]));
   exchange.reply = bundleReply({
     resourceType: 'Bundle',
     type: 'history',
-    ...(upstream.total === undefined ? {} : { total: upstream.total }),
+    ...(exact && upstream.total !== undefined ? { total: upstream.total } : {}),
     link: await links(exchange, `${gateway.publicBase}/${route.type}/${route.id}/_history`),
-    entry,
+    entry: (upstream.entry ?? []).flatMap((entry) => versionEntry(exchange, entry, byResource)),
   });
+}
+
+/** A version that may be shown, or a deletion: an entry without a resource. */
+function versionEntry(
+  exchange: Exchange,
+  { resource, response }: AnswerEntry,
+  byResource: ReadonlyMap<unknown, Finding>,
+): Json[] {
+  const { gateway, route } = exchange;
+  const url = `${route.type}/${route.id}`;
+  const status = /^\d{3}/.exec(response?.status ?? '')?.[0] ?? '200';
+  if (resource === undefined)
+    return [{ fullUrl: `${gateway.publicBase}/${url}`, request: { method: 'DELETE', url }, response: { status } }];
+  const finding = byResource.get(resource);
+  if (!finding) return [];
+  const request = status === '201' ? { method: 'POST', url: route.type } : { method: 'PUT', url };
+  return [{ ...fullEntry(exchange, finding), request, response: { status } }];
 }
 
 const bundleReply = (body: Json): Exchange['reply'] => ({ status: 200, headers: {}, body });
@@ -101,12 +101,14 @@ async function links(exchange: Exchange, self: string): Promise<Json[]> {
   return [selfLink, { relation: 'next', url: `${self}?_cursor=${cursor}` }];
 }
 
-/** Only where it points is taken from an upstream's link, never to which host. */
+/** Only where it points is taken from an upstream's link, never to which host. @throws KeywardError `GATEWAY_UPSTREAM_INVALID` */
 function upstreamPath({ gateway }: Exchange, link: string): string {
   const base = new URL(`${gateway.upstream.base}/`);
-  const url = new URL(link, base);
-  const prefix = base.pathname.replace(/\/$/, '');
-  return (url.pathname.startsWith(`${prefix}/`) ? url.pathname.slice(prefix.length) : url.pathname) + url.search;
+  const url = URL.parse(link, base);
+  const prefix = base.pathname.slice(0, -1);
+  if (!url || (url.pathname !== prefix && !url.pathname.startsWith(`${prefix}/`)))
+    throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
+  return url.pathname.slice(prefix.length) + url.search;
 }
 
 export function replyWritten(exchange: Exchange): void {

@@ -1,11 +1,11 @@
 /** Step 9: seals what is to be written and puts the upstream request together. */
 import type { Json } from '@keyward/sdk/seal';
-import { newUuid } from '../../core/index.ts';
 import type { FhirResource } from '../../phi/index.ts';
 import { type Exchange, known, type WriteOperation } from '../exchange.ts';
 import { outgoingResource, renamedEntries } from '../operations.ts';
 import { sealResources } from '../sealing.ts';
-import { type Beside, scopeFor, TENANT_SCOPE } from '../subjects.ts';
+import { TENANT_SCOPE } from '../seal-context.ts';
+import { type Beside, scopeFor, scopeToWrite } from '../subjects.ts';
 import type { UpstreamRequest } from '../upstream.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/fhir+json', prefer: 'return=representation' };
@@ -60,7 +60,7 @@ async function sealedResources(
   for (const [index, resource] of prepared.entries()) {
     if (!resource) continue;
     const operation = operations[index] as WriteOperation;
-    operation.scope = own[index] ?? (await scopeFor(resource, beside, gateway.subjects));
+    operation.scope = own[index] ?? (await scopeFor(exchange, resource, beside));
     if (operation.scope !== TENANT_SCOPE) exchange.subjects.add(operation.scope);
     items.push({ resource, scope: operation.scope });
   }
@@ -71,9 +71,10 @@ async function sealedResources(
 
 /** The scope of every Patient this request writes, by position: a new one, or the one it already has. */
 async function mintScopes(
-  { gateway, operations }: Exchange,
+  exchange: Exchange,
   renamed: ReadonlyMap<string, string>,
 ): Promise<{ own: (string | undefined)[]; beside: Beside }> {
+  const { operations } = exchange;
   const own: (string | undefined)[] = operations.map(() => undefined);
   const minted = new Map<string, string>();
   const others = new Set<string>();
@@ -81,7 +82,7 @@ async function mintScopes(
     const name = renamed.get(fullUrl) ?? `${type}/${id}`;
     if (type !== 'Patient') others.add(name);
     if (type !== 'Patient' || interaction === 'delete') continue;
-    const scope = (id === '' ? undefined : await gateway.subjects.scopeOf(id)) ?? newUuid();
+    const scope = await scopeToWrite(exchange, id);
     own[index] = scope;
     minted.set(name, scope);
   }

@@ -24,6 +24,7 @@ const use = z.strictObject({
   purpose: z.string().regex(/^[A-Z][A-Z0-9_-]{0,31}$/),
   correlationId: uuid,
   actor: z.string().min(1).max(256).exactOptional(),
+  issuer: z.string().min(1).max(2048).exactOptional(),
 }) satisfies z.ZodType<KeyUse>;
 
 const list = <Item extends z.ZodType>(item: Item) => z.array(item).min(1).max(MAX_KEYS_PER_CALL);

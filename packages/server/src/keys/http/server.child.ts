@@ -4,7 +4,7 @@ import { systemClock } from '../../core/index.ts';
 import { openPool } from '../../db/index.ts';
 import { createCustodian } from '../custodian.ts';
 import { localRoot } from '../roots/local/local.ts';
-import { createMemoryLedger, type KeyDatabase, testLog } from '../testing.ts';
+import { createMemoryLedger, type KeyDatabase, OWN_KEYS, testLog } from '../testing.ts';
 import type { CustodianCredentials } from './credentials.ts';
 import { createCustodianServer } from './server.ts';
 
@@ -27,6 +27,7 @@ async function run({ connection, directory, tenant }: ChildSettings): Promise<vo
     audit: createMemoryLedger(),
     tenant,
     clock: systemClock,
+    ownKeys: OWN_KEYS,
     log: testLog(),
   });
   const server = createCustodianServer({

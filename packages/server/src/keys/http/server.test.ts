@@ -195,6 +195,13 @@ test('[K6] an error repeats the correlation id of the request and holds no crede
   assert.equal(text.includes(CREDENTIALS.gateway) || logLines.join('').includes(CREDENTIALS.gateway), false);
 });
 
+test('[K6] who acts is recorded with the issuer of the token', async (context) => {
+  const { client, ledger } = await startServer(context);
+  await client().protect([{ kind: 'tenant' }], { ...USE, issuer: 'https://idp.example' });
+  const { sub, issuer } = ledger.events.at(-1)!.actor;
+  assert.deepEqual([sub, issuer], [USE.actor, 'https://idp.example']);
+});
+
 test('[K6] no record, no key: over the socket the client gets the code of the ledger', async (context) => {
   const { client, ledger } = await startServer(context);
   ledger.down = true;
@@ -332,7 +339,7 @@ test('[S1] when the custodian is killed, held keys serve, others fail closed, an
   const service = createCustodianClient({ socketPath, credential: CREDENTIALS.gateway, timeoutMs: 5000 });
   const keys = createKeyCache(service, {
     maxAgeMs: 60_000,
-    maxUses: 1000,
+    maxHandouts: 1000,
     maxKeys: 1000,
     now: () => performance.now(),
   });

@@ -1,0 +1,31 @@
+/** What tokens of a request are bound to, and why its keys are used. */
+import type { KeySpec, KeyUse } from '@keyward/sdk/client';
+import type { FieldContext } from '@keyward/sdk/seal';
+import type { RootSeal } from '../phi/index.ts';
+import type { Exchange } from './exchange.ts';
+
+/** Scope of what belongs to no patient, or to several. */
+export const TENANT_SCOPE = 'tenant';
+
+/** Where the proof of a Patient's root stands; see RootSeal. */
+export const PROOF_SITE = { path: 'Patient', datatype: 'root', fieldClass: 'root' } as const;
+
+export const protectSpec = (scope: string): KeySpec =>
+  scope === TENANT_SCOPE ? { kind: 'tenant' } : { kind: 'subject', subject: scope };
+
+/** As the custodian records it. */
+export const keyUse = ({ principal, correlationId }: Exchange): KeyUse => ({
+  purpose: principal?.purpose ?? 'SYSTEM',
+  correlationId,
+  ...(principal ? { actor: principal.sub, issuer: principal.issuer } : {}),
+});
+
+/** @param type resource type of the record, also for what it contains */
+export function contextOf(
+  tenant: string,
+  type: string,
+  { scope, objectId }: RootSeal,
+  { path, datatype, fieldClass }: Pick<FieldContext, 'path' | 'datatype' | 'fieldClass'>,
+): FieldContext {
+  return { tenant, scope, objectType: type, objectId, path, datatype, fieldClass };
+}
