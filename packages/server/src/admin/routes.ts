@@ -14,8 +14,6 @@ export interface AdminServices {
   atRest(type: string, id: string): Promise<unknown>;
   /** Every part this instance needs, and whether it can serve. */
   ready(): Promise<Record<string, boolean>>;
-  /** Prometheus text of the other processes, appended to our own. */
-  metrics(): string;
 }
 
 /** A request that passed its shape: what it is about, and how it is answered. */

@@ -66,7 +66,7 @@ function addProbes(app: FastifyInstance, { services }: AdminOptions, metrics: Me
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', parts });
   });
   app.get('/metrics', async (_request, reply) =>
-    reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.text() + services.metrics()),
+    reply.type('text/plain; version=0.0.4; charset=utf-8').send(metrics.text()),
   );
 }
 

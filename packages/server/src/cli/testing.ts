@@ -108,7 +108,6 @@ async function start(world: World, paths: DataPaths): Promise<(() => Promise<unk
       tailLedger: async (query) => world.tail(query),
       atRest: async () => world.atRest,
       ready: async () => ({ ledger: true }),
-      metrics: () => '',
     },
     audit: { record: async () => undefined },
     log: createLog('admin', { write: () => undefined }),

@@ -87,6 +87,32 @@ test('[S1] a file that is missing, no mapping or no YAML is refused', () => {
   });
 });
 
+test('[K13] an upstream address with credentials or a query is refused, and not repeated', () => {
+  const load = (url: string) => () => loadConfig({ env: {}, flags: { 'gateway.upstreamUrl': url } });
+  assert.equal(refusal(load('https://fhir.example.org/r4')), 'accepted');
+  for (const url of [
+    'https://u:hunter2@fhir.example.org',
+    'https://fhir.example.org/?x=hunter2',
+    'https://fhir.example.org/#hunter2',
+  ]) {
+    assert.match(refusal(load(url)), /^CONFIG_INVALID: gateway\.upstreamUrl/);
+    assert.doesNotMatch(refusal(load(url)), /hunter2/);
+  }
+});
+
+test('[S1] a variable that is no YAML and a scalar where a mapping belongs are named', () => {
+  assert.match(
+    refusal(() => loadConfig({ env: { KEYWARD_IDENTITY_ISSUERS: '[{' } })),
+    /^CONFIG_INVALID: .*KEYWARD_IDENTITY_ISSUERS/,
+  );
+  inTemporaryFolder((folder) => {
+    const file = join(folder, 'keyward.yaml');
+    writeFileSync(file, 'gateway: 5\n');
+    const load = () => loadConfig({ file, env: {}, flags: { 'gateway.port': 1 } });
+    assert.match(refusal(load), /^CONFIG_INVALID: gateway is no mapping/);
+  });
+});
+
 test('[A1] no setting switches on an unsigned or symmetric token algorithm, nor keys over plain HTTP', () => {
   const issuer = { issuer: 'https://id.example.org', jwksUrl: 'https://id.example.org/keys', algorithms: ['ES256'] };
   const load = (change: object) => () =>

@@ -62,8 +62,16 @@ function fromEnvironment(keys: readonly ConfigKey[], env: ConfigInputs['env']): 
     if (!name.startsWith('KEYWARD_') || OTHER_VARIABLES.test(name) || text === undefined) return [];
     const path = byName.get(name);
     if (!path) throw new KeywardError('CONFIG_INVALID', { detail: `Unknown environment variable ${name}.` });
-    return [[path, parseYaml(text)]];
+    return [[path, parseVariable(name, text)]];
   });
+}
+
+function parseVariable(name: string, text: string): unknown {
+  try {
+    return parseYaml(text);
+  } catch (cause) {
+    throw new KeywardError('CONFIG_INVALID', { detail: `The value of ${name} is not YAML.`, cause });
+  }
 }
 
 export function valueAt(tree: unknown, path: string): unknown {
@@ -74,7 +82,12 @@ function set(tree: Tree, path: string, value: unknown, source: string, sources: 
   const names = path.split('.');
   const last = names.pop() as string;
   let node = tree;
-  for (const name of names) node = (node[name] ??= {}) as Tree;
+  for (const name of names) {
+    const inner = (node[name] ??= {});
+    if (typeof inner !== 'object' || inner === null)
+      throw new KeywardError('CONFIG_INVALID', { detail: `${name} is no mapping.` });
+    node = inner as Tree;
+  }
   node[last] = value;
   sources.set(path, source);
 }

@@ -1,7 +1,7 @@
 /** The one configuration schema: a strict object per room; file, environment, flags, help and reference come from it. */
 import { z } from 'zod';
 
-const port = (description: string, value: number) => z.int().min(0).max(65_535).default(value).meta({ description });
+const port = (description: string, value: number) => z.int().min(1).max(65_535).default(value).meta({ description });
 const duration = (description: string, value: number) => z.int().min(1).default(value).meta({ description });
 const host = z.string().min(1).default('127.0.0.1').meta({ description: 'Address to listen on.' });
 
@@ -18,6 +18,12 @@ const TOKEN_ALGORITHMS = [
   'RS384',
   'RS512',
 ] as const;
+
+/** Credentials belong into a secret store, and a query would be lost: refused instead of shown or dropped. */
+function isPlainUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}
 
 const gateway = z.strictObject({
   host,
@@ -38,6 +44,7 @@ const gateway = z.strictObject({
     .meta({ description: 'Largest upstream answer, in bytes.' }),
   upstreamUrl: z
     .url({ protocol: /^https?$/ })
+    .refine(isPlainUrl, 'no credentials, query or fragment')
     .optional()
     .meta({ description: 'FHIR base of the server behind the gateway. Default: the built-in store.' }),
   upstreamTimeoutMs: duration('How long the upstream may take to answer, in milliseconds.', 30_000),
@@ -59,7 +66,10 @@ const keys = z.strictObject({
     .int()
     .min(1)
     .default(100_000)
-    .meta({ description: 'How often a process may use an opened data key before it asks again.' }),
+    .meta({
+      description:
+        'How often a process may take an opened data key from its cache before it asks the custodian again. A request takes a key once per key call, however many values it then seals or opens.',
+    }),
   cacheMaxKeys: z.int().min(1).default(20_000).meta({ description: 'How many opened data keys a process may hold.' }),
 });
 

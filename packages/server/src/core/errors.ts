@@ -431,6 +431,12 @@ export const ERRORS = {
   ),
 
   // admin
+  ADMIN_NO_STORE: row(
+    404,
+    'not-supported',
+    'There is no built-in store here.',
+    'The FHIR server named in gateway.upstreamUrl holds the records; ask it.',
+  ),
   ADMIN_NOT_FOUND: row(
     404,
     'not-found',

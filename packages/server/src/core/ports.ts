@@ -22,7 +22,7 @@ export type EventClass =
   | 'failure'
   /** the custodian is about to hand out keys */
   | 'key.access'
-  /** administrative act: start, stop, migration, token of the development issuer */
+  /** a process began or ended to serve, or an operator read through the admin API */
   | 'admin';
 
 /** Who did what to which record, why; never clinical content, never an identifier or a bare hash of one. */

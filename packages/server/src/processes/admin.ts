@@ -1,4 +1,5 @@
 /** The admin process: the API for the CLI and for whoever operates Keyward. */
+import type { Json } from '@keyward/sdk/seal';
 import { Pool as HttpPool } from 'undici';
 import { createAdminServer } from '../admin/index.ts';
 import { ensureServerCertificate } from '../ca/index.ts';
@@ -12,6 +13,8 @@ import {
   openLedger,
   openProbe,
   openVerifier,
+  originsOf,
+  recordProcess,
   serverHosts,
   storeSocket,
 } from './parts.ts';
@@ -31,7 +34,7 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
   const store = new HttpPool('http://store.invalid', { connections: 2, socketPath: storeSocket(paths) });
   const probes = {
     custodian: openProbe('http://custodian.invalid', '/readyz', { socketPath: custodianSocket(paths) }),
-    gateway: openProbe(`https://localhost:${config.gateway.port}`, '/readyz', { ca: tls.caCertificate }),
+    gateway: openProbe(originsOf(config).gateway, '/readyz', { ca: tls.caCertificate }),
   };
   const verifier = openVerifier(context);
   const server = createAdminServer({
@@ -40,7 +43,10 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
     verify: (authorization, address) => verifier.verify(authorization, address),
     services: {
       tailLedger: (query) => entries.tail(query),
-      atRest: (type, id) => readAtRest(store, type, id),
+      atRest: (type, id) => {
+        if (config.gateway.upstreamUrl !== undefined) throw new KeywardError('ADMIN_NO_STORE');
+        return readAtRest(store, type, id);
+      },
       ready: async () => {
         const [custodian, gateway, ledger] = await Promise.all([
           probes.custodian.answers(),
@@ -49,16 +55,17 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
         ]);
         return { custodian, gateway, ledger };
       },
-      metrics: () => '',
     },
     audit,
     clock: systemClock,
     log,
   });
+  await recordProcess(audit, config.tenant, 'admin', 'start');
   await server.listen({ host: config.admin.host, port: config.admin.port });
   return {
     async stop() {
       await server.close();
+      await recordProcess(audit, config.tenant, 'admin', 'stop');
       await audit.close();
       await Promise.all([
         store.destroy(),
@@ -71,16 +78,28 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
   };
 }
 
-/** What the built-in store's database holds of one resource, and the sealed resource it received: nothing of it is in clear. */
+/** What the built-in store's database holds of one resource, and what it received in place of the sealed values. */
 async function readAtRest(store: HttpPool, type: string, id: string): Promise<unknown> {
   const held = await getJson(store, `/_at-rest/${type}/${id}`);
   if (held === undefined) return undefined;
-  return { ...(held as object), received: await getJson(store, `/${type}/${id}`) };
+  return { ...(held as object), received: sealedOnly(await getJson(store, `/${type}/${id}`)) };
+}
+
+const SEALED = /^(kw1\.|kwi1|urn:keyward:)/;
+
+/** Tokens, indexes and marks where they stand; codes, dates and references are clinical content, and nobody's who works on this API. */
+function sealedOnly(value: Json | undefined): Json {
+  if (typeof value === 'string' && SEALED.test(value)) return value;
+  if (typeof value !== 'object' || value === null || JSON.isRawJSON(value)) return null;
+  if (Array.isArray(value)) return value.map(sealedOnly);
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, sealedOnly(member as Json)]));
 }
 
 /** Undefined when there is none. @throws KeywardError `GATEWAY_UPSTREAM_UNAVAILABLE` */
-async function getJson(store: HttpPool, path: string): Promise<unknown> {
-  const { statusCode, body } = await store.request({ method: 'GET', path });
+async function getJson(store: HttpPool, path: string): Promise<Json | undefined> {
+  const { statusCode, body } = await store.request({ method: 'GET', path }).catch((cause: unknown) => {
+    throw new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE', { cause });
+  });
   const bytes = new Uint8Array(await body.arrayBuffer());
   if (statusCode === 404 || statusCode === 410) return undefined;
   if (statusCode !== 200) throw new KeywardError('GATEWAY_UPSTREAM_UNAVAILABLE');

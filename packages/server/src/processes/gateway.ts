@@ -17,6 +17,8 @@ import {
   openLedger,
   openProbe,
   openVerifier,
+  originsOf,
+  recordProcess,
   serverHosts,
   storeSocket,
 } from './parts.ts';
@@ -48,7 +50,7 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
   const server = createGatewayServer({
     gateway: {
       tenant: config.tenant,
-      publicBase: `${(publicUrl ?? `https://localhost:${port}`).replace(/\/$/, '')}/fhir`,
+      publicBase: `${(publicUrl ?? originsOf(config).gateway).replace(/\/$/, '')}/fhir`,
       maxBodyBytes,
       policy,
       verifier: openVerifier(context),
@@ -70,10 +72,12 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
       return { custodian, ledger, upstream: store };
     },
   });
+  await recordProcess(audit, config.tenant, 'gateway', 'start');
   await server.listen(port, host);
   return {
     async stop() {
       await server.close();
+      await recordProcess(audit, config.tenant, 'gateway', 'stop');
       await audit.close();
       await Promise.all([upstream.close(), custodianProbe.close(), ledgerPool.end()]);
     },

@@ -4,11 +4,38 @@ import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { Pool as HttpPool } from 'undici';
 import { type Config, readOrCreateSecret } from '../config/index.ts';
-import { type DataPaths, systemClock } from '../core/index.ts';
+import { type AuditSink, type DataPaths, newUuid, systemClock } from '../core/index.ts';
 import { connectionFor, type DatabaseUser, openPool } from '../db/index.ts';
 import { createTokenVerifier, developmentPublicKey, type TokenVerifier } from '../identity/index.ts';
 import { createLedger, type Ledger } from '../ledger/index.ts';
-import type { ProcessContext } from './process.ts';
+import type { ProcessContext, ProcessName } from './process.ts';
+
+const LOCAL: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::']);
+
+/** Where the listeners are reached from this host. */
+export function originsOf({ gateway, admin }: Config): { gateway: string; admin: string } {
+  const origin = ({ host, port }: { host: string; port: number }) => {
+    const name = LOCAL.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+    return `https://${name}:${port}`;
+  };
+  return { gateway: origin(gateway), admin: origin(admin) };
+}
+
+/** Records that a process began or ended to serve; when that fails, it does not serve. */
+export const recordProcess = (audit: AuditSink, tenant: string, name: ProcessName, interaction: 'start' | 'stop') =>
+  audit.record([
+    {
+      id: newUuid(),
+      at: systemClock.now(),
+      class: 'admin',
+      tenant,
+      correlationId: newUuid(),
+      actor: { sub: name },
+      interaction: `process.${interaction}`,
+      decision: 'permit',
+      rule: 'none',
+    },
+  ]);
 
 /** Names the server certificate is good for: this host's, and those clients are told to use. */
 export function serverHosts({ gateway, admin }: Config): string[] {

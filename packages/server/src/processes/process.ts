@@ -37,6 +37,11 @@ const STOP_TIMEOUT_MS = 10_000;
 
 /** Starts one process and keeps it until SIGTERM, SIGINT or the end of its supervisor. Resolves with the exit status. */
 export async function runProcess(log: Log, start: () => Promise<Running>): Promise<number> {
+  // Node would print the whole error, with whatever values it carries, past the log's allow-list.
+  process.on('uncaughtException', (error) => {
+    log.error('process failed', { error });
+    process.exit(1);
+  });
   const ended = untilToldToEnd();
   let running: Running;
   try {

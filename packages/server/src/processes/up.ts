@@ -13,7 +13,7 @@ import { superviseChild } from './child.ts';
 import { type Database, startDatabase } from './database.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { openLogFile } from './log-file.ts';
-import { serverHosts } from './parts.ts';
+import { originsOf, serverHosts } from './parts.ts';
 import { loadLocated, type LocationOptions, type ProcessName } from './process.ts';
 
 /** Nothing can be sealed or recorded without the custodian; the others do not need each other to start. */
@@ -66,10 +66,8 @@ function untilToldToEnd(): { told: AbortSignal; ended: Promise<void> } {
 }
 
 function announce(options: UpOptions, config: Config, paths: DataPaths): void {
-  const instance = {
-    gatewayUrl: `https://localhost:${config.gateway.port}`,
-    adminUrl: `https://localhost:${config.admin.port}`,
-  };
+  const { gateway: gatewayUrl, admin: adminUrl } = originsOf(config);
+  const instance = { gatewayUrl, adminUrl };
   writeInstance(paths, { pid: process.pid, ...instance, ready: true });
   options.onReady(instance);
 }
