@@ -406,7 +406,7 @@ export const ERRORS = {
   FHIR_PRECONDITION: row(
     412,
     'conflict',
-    'The version in If-Match is not the current one, or the condition matches several resources.',
+    'The version in If-Match is not the current one.',
     'Read the resource again and repeat the change.',
   ),
   FHIR_UPSTREAM_REFUSED: row(

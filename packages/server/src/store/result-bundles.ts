@@ -66,9 +66,10 @@ function links({ base, query }: Call, path: string, next: Position | undefined):
 }
 
 /** An object some of whose members are JSON texts already. */
-const objectText = (members: JsonObject, texts: Readonly<Record<string, string>>): string =>
-  `{${[...Object.entries(members).map(([name, value]) => [name, JSON.stringify(value)]), ...Object.entries(texts)]
-    .map(([name, text]) => `"${name}":${text}`)
-    .join(',')}}`;
+function objectText(members: JsonObject, texts: Readonly<Record<string, string>>): string {
+  const written = Object.entries(members).map(([name, value]) => `"${name}":${JSON.stringify(value)}`);
+  const asTheyAre = Object.entries(texts).map(([name, text]) => `"${name}":${text}`);
+  return `{${[...written, ...asTheyAre].join(',')}}`;
+}
 
 const arrayText = (texts: readonly string[]): string => `[${texts.join(',')}]`;

@@ -69,7 +69,7 @@ const PAGE_CONTROLS: Controls<PageRequest> = {
   _format: (_draft, value) => void oneOf(value, ['json', 'application/json', 'application/fhir+json']),
 };
 
-/** A history has no others (R4 §3.1.0.12.1 `_since` and `_at` are not supported). */
+/** A history has no others: `_since` and `_at` are not supported. */
 const HISTORY_CONTROLS: Controls<HistoryRequest> = {
   ...PAGE_CONTROLS,
   _after: (draft, value) => void (draft.after = readCount(value)),
@@ -127,6 +127,7 @@ const controlOf = <Request>(controls: Controls<Request>, name: string) =>
 const valueCount = ({ filters, sort }: Search): number =>
   filters.reduce((sum, { values }) => sum + values.length, sort.length);
 
+/** Ids go with the store's own order, an offset with the client's. */
 const isPlaced = ({ sort, offset, after }: Search): boolean =>
   sort.length > 0 ? after === undefined : offset === 0 && (after === undefined || isIndexable(after));
 
