@@ -97,7 +97,8 @@ describe('ten crashes under load', () => {
       assert.ok(durationMs < ANSWER_LIMIT_MS, `${fate.kind} after ${durationMs} ms`);
       if (fate.kind === 'acknowledged') continue;
       const code = codeOf(fate);
-      if (fate.kind === 'refused') assert.ok([502, 503, 504].includes(fate.answer.status), `${code}: ${fate.answer.status}`);
+      if (fate.kind === 'refused')
+        assert.ok([502, 503, 504].includes(fate.answer.status), `${code}: ${fate.answer.status}`);
       codes.set(code, (codes.get(code) ?? 0) + 1);
     }
     for (const [code, count] of codes) context.diagnostic(`${code}: ${count}`);

@@ -63,7 +63,7 @@ const BEFORE_ANYTHING: readonly Unusable[] = [
     title: 'an address of another machine',
     code: 'UP_ADDRESS_REFUSED',
     names: /on 192\.0\.2\.1: this machine does not have that address/,
-    env: { KEYWARD_ADMIN_HOST: '192.0.2.1', KEYWARD_GATEWAY_PORT: '0' },
+    env: { KEYWARD_ADMIN_HOST: '192.0.2.1', KEYWARD_GATEWAY_PORT: '29444' },
   },
   {
     title: 'a data directory below a file',
@@ -204,7 +204,7 @@ describe('an instance whose data path has spaces, other scripts, and no room for
     test(`[S1] ${title} is taken: it is named`, () =>
       assertRefused({
         dataDir: join(folder, 'unused'),
-        env: { KEYWARD_GATEWAY_PORT: '0', KEYWARD_ADMIN_PORT: '0' },
+        env: { KEYWARD_GATEWAY_PORT: '29445', KEYWARD_ADMIN_PORT: '29446' },
         args: [option, String(port())],
         code: 'UP_PORT_TAKEN',
         names: new RegExp(`Port ${port()} `),

@@ -208,6 +208,7 @@ function mainJob(data: DataSet): void {
   });
 
   test('[S1] it starts again on the same data, and the data opens', async () => {
+    await product.stop();
     await product.start();
     const [patient] = patients();
     const { body } = await product.fhir({ path: `/Patient/${patient?.id ?? ''}`, role: 'clinician' });

@@ -71,7 +71,7 @@ export function identifyingTexts(bundles: readonly { readonly bundle: Bundle }[]
   const texts = new Set<string>();
   const add = (text: string | undefined) => {
     // Shorter ones occur in any binary file by chance, and so do short numbers in ids and hashes.
-    if (text !== undefined && text.length >= (/^[0-9a-f]+$/i.test(text) ? 9 : 4)) texts.add(text);
+    if (text !== undefined && text.length >= (/^[0-9a-f]+$/i.test(text) ? 9 : 6)) texts.add(text);
   };
   for (const { bundle } of bundles) {
     for (const { resource } of bundle.entry) {

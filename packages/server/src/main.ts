@@ -1,7 +1,6 @@
 /** The composition root: from a command line to a process or a verb. The only file that knows every room. */
 import { createEngine } from '@keyward/sdk/seal';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type CliServices, processTerminal, readyScreen, runCli } from './cli/index.ts';
 import { explainConfig } from './config/index.ts';
 import { createLog, systemClock } from './core/index.ts';
@@ -10,6 +9,7 @@ import { mintDevelopmentToken } from './identity/index.ts';
 import {
   loadLocated,
   PROCESS_NAMES,
+  type LocationOptions,
   type ProcessContext,
   type ProcessName,
   runProcess,
@@ -21,11 +21,16 @@ import {
   up,
 } from './processes/index.ts';
 
-const PROCESSES: Readonly<Record<ProcessName, (context: ProcessContext) => Promise<Running>>> = {
-  custodian: startCustodian,
-  store: startStore,
-  gateway: startGateway,
-  admin: startAdmin,
+interface ProcessEntry {
+  readonly description: string;
+  start(context: ProcessContext): Promise<Running>;
+}
+
+const PROCESSES: Readonly<Record<ProcessName, ProcessEntry>> = {
+  custodian: { start: startCustodian, description: 'Hold the keys, and record each access to them.' },
+  store: { start: startStore, description: 'Run the built-in FHIR store.' },
+  gateway: { start: startGateway, description: 'Seal and open what passes between clients and the FHIR server.' },
+  admin: { start: startAdmin, description: 'Serve the API for this command line, probes and Prometheus.' },
 };
 
 const services: CliServices = {
@@ -40,6 +45,11 @@ const services: CliServices = {
       onReady: (instance) => out.write(readyScreen({ ...instance, dataDir }, out)),
     });
   },
+  processes: PROCESS_NAMES.map((name) => ({
+    name,
+    description: PROCESSES[name].description,
+    run: (location) => runOne(name, location),
+  })),
   mintToken({ ttlSeconds, role, sub, patient, scope, purpose, mfa, ...location }) {
     const { config, paths } = loadLocated(location);
     const request = { role, sub, patient, scope, purpose, mfa, ttlSeconds, audience: config.identity.audience };
@@ -60,19 +70,26 @@ const services: CliServices = {
 
 /** Runs one command line and ends the process with its status. */
 export async function run(argv: readonly string[]): Promise<void> {
-  const [first, ...rest] = argv;
-  const name = PROCESS_NAMES.find((candidate) => candidate === first);
-  process.exit(name ? await runNamed(name, rest) : await runCli(argv, services));
+  process.exit(await runCli(argv, services));
 }
 
-async function runNamed(name: ProcessName, args: readonly string[]): Promise<number> {
-  const options = { 'data-dir': { type: 'string', default: './.keyward' }, config: { type: 'string' } } as const;
-  const { values } = parseArgs({ args: [...args], options });
+/** Runs one process until it is told to stop. @throws why it could not start. */
+async function runOne(name: ProcessName, location: LocationOptions): Promise<void> {
   const log = createLog(name);
-  return runProcess(log, () => {
-    const { config, paths } = loadLocated({ dataDir: values['data-dir'], config: values.config });
-    return PROCESSES[name]({ config, paths, log });
+  let failure: unknown;
+  const status = await runProcess(log, async () => {
+    try {
+      const { config, paths } = loadLocated(location);
+      return await PROCESSES[name].start({ config, paths, log });
+    } catch (thrown) {
+      failure = thrown;
+      throw thrown;
+    }
   });
+  if (status === 0) return;
+  // A supervisor has heard why; whoever started it by hand has not.
+  if (process.send) process.exit(status);
+  throw failure;
 }
 
 if (import.meta.main) await run(process.argv.slice(2));

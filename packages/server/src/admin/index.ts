@@ -1,2 +1,3 @@
 /** The admin room's front door: the HTTPS API for the CLI, for probes and for Prometheus. */
+export { LEDGER_LIMIT_MAX_ENTRIES } from './queries.ts';
 export { type AdminServer, createAdminServer } from './server.ts';

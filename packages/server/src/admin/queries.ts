@@ -13,7 +13,7 @@ const EVENT_CLASSES = [
 ] as const satisfies readonly EventClass[];
 
 /** Entries in one answer; more are read page by page with `after`. */
-const LEDGER_LIMIT_MAX_ENTRIES = 1000;
+export const LEDGER_LIMIT_MAX_ENTRIES = 1000;
 const LEDGER_LIMIT_DEFAULT_ENTRIES = 50;
 
 /** 18 digits fit PostgreSQL's bigint. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { decodeJwt } from 'jose';
+import { mkdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { KeywardError } from '../core/index.ts';
-import type { UpOptions } from './context.ts';
+import { ERRORS, KeywardError } from '../core/index.ts';
+import type { CommonOptions, UpOptions } from './context.ts';
 import { readyScreen } from './ready-screen.ts';
 import { openWorld } from './testing.ts';
 
@@ -25,7 +26,8 @@ const MISUSES = [
   { args: ['token', '--role', 'clinician', '--ttl', '5'], detail: /such as 90s, 5m or 1h/ },
   { args: ['token', '--role', 'clinician', '--ttl', '0m'], detail: /such as 90s, 5m or 1h/ },
   { args: ['token', '--role', 'patient', '--patient', '../Claim'], detail: /An id has/ },
-  { args: ['up', '--gateway-port', '65536'], detail: /whole number from 0 to 65535/ },
+  { args: ['up', '--gateway-port', '65536'], detail: /whole number from 1 to 65535/ },
+  { args: ['up', '--admin-port', '0'], detail: /whole number from 1 to 65535/ },
   { args: ['ledger', 'tail', '--limit', '0'], detail: /whole number from 1 to 1000/ },
   { args: ['doctor', 'now'], detail: /too many arguments/ },
   { args: ['encrypt'], detail: /unknown/ },
@@ -83,6 +85,23 @@ test('[S1] up hands its options on, and its error decides the exit status', asyn
   assert.match(err, /^error: UP_PORT_TAKEN A port that Keyward needs is taken\. \(Port 9443\.\)\nhint: /);
 });
 
+test('[S1] a process is a verb: it is told where its instance is, and its error decides the exit status', async () => {
+  await using world = await openWorld({ running: false });
+  const seen: CommonOptions[] = [];
+  const run = async (options: CommonOptions) => {
+    seen.push(options);
+    if (seen.length > 1) throw new KeywardError('DB_UNAVAILABLE');
+  };
+  world.services = { ...world.services, processes: [{ name: 'gateway', description: 'Seal.', run }] };
+  assert.equal((await world.keyward('gateway', '--config', 'k.yaml')).status, 0);
+  assert.deepEqual(seen, [{ config: 'k.yaml', dataDir: world.directory }]);
+  const { status, err } = await world.keyward('gateway');
+  assert.equal(status, 4);
+  assert.match(err, /^error: DB_UNAVAILABLE [^\n]+\nhint: [^\n]+\n$/);
+  const { out } = await world.keyward('--help');
+  assert.match(out, /\nRun one process by itself:\n {2}gateway \[options\] +Seal\.\n/);
+});
+
 test('[A1] token prints a JWT with the claims of the role', async () => {
   await using world = await openWorld();
   const { out } = await world.keyward('token', '--role', 'billing');
@@ -117,11 +136,13 @@ test('[A2] token --no-mfa does not claim a second factor; every claim can be cho
   assert.deepEqual(claims['amr'], ['pwd']);
 });
 
-test('[A1] without a development issuer there is no token', async () => {
+test('[A1] where Keyward never ran, or without a development issuer, there is no token', async () => {
   await using world = await openWorld({ running: false });
   const { status, out, err } = await world.keyward('token', '--role', 'admin');
   assert.deepEqual([status, out], [3, '']);
-  assert.match(err, /^error: CLI_NO_DEV_ISSUER /);
+  assert.match(err, /^error: CLI_NOT_READY [^\n]*there is no [^\n]*secrets\)\nhint: .*--data-dir/);
+  mkdirSync(world.paths.secrets);
+  assert.match((await world.keyward('token', '--role', 'admin')).err, /^error: CLI_NO_DEV_ISSUER /);
 });
 
 const ROWS = [
@@ -135,7 +156,7 @@ const ROWS = [
   },
   {
     key: 'db.password',
-    value: 'hunter2',
+    value: '(secret)',
     source: 'env',
     env: 'KEYWARD_DB_PASSWORD',
     description: 'Password.',
@@ -143,16 +164,30 @@ const ROWS = [
   },
 ];
 
-test('[K13] config explain shows where settings come from, and no secret', async () => {
+test('[K13] config explain shows where settings come from, as the configuration tells them', async () => {
   await using world = await openWorld({ running: false });
   world.services = { ...world.services, explainConfig: () => ROWS };
   const { out } = await world.keyward('config', 'explain');
   assert.match(out, /^gateway\.port {2}8443 {2}\[default\]\n {14}Port of the gateway\.\n {14}KEYWARD_GATEWAY_PORT\n/);
   assert.match(out, /^db\.password {3}\(secret\) {2}\[env\]$/m);
   const asJson = await world.keyward('config', 'explain', '--json');
-  assert.doesNotMatch(out + asJson.out, /hunter2/);
-  assert.equal((JSON.parse(asJson.out) as unknown[]).length, 2);
+  assert.deepEqual(JSON.parse(asJson.out), ROWS);
 });
+
+/** Code → what its hint must say wherever it is shown, and what would send the reader in a circle. */
+const HINTS = [
+  { code: 'CONFIG_INVALID', says: /keys named/, not: /config explain/ },
+  { code: 'DB_BINARY', says: /what is named/, not: /^Run "keyward doctor"/ },
+  { code: 'UP_DATA_DIR', says: /writable.+disk space.+restore/, not: /^Choose/ },
+  { code: 'CLI_REQUEST_FAILED', says: /errors\.md/, not: /lines above/ },
+] as const;
+
+for (const { code, says, not } of HINTS) {
+  test(`[S1] the hint of ${code} fits every verb that shows it`, () => {
+    assert.match(ERRORS[code].hint, says);
+    assert.doesNotMatch(ERRORS[code].hint, not);
+  });
+}
 
 test('[S1] the ready screen starts with the line that programs wait for', () => {
   const output = { write: () => undefined, isTty: false, columns: 100 };

@@ -5,6 +5,7 @@ import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { ledgerCommand } from './commands/ledger.ts';
+import { processCommand } from './commands/process.ts';
 import { tokenCommand } from './commands/token.ts';
 import { upCommand } from './commands/up.ts';
 import type { CliContext, CliServices } from './context.ts';
@@ -16,6 +17,7 @@ const VERBS = [upCommand, tokenCommand, demoCommand, configCommand, doctorComman
 function buildCli(context: CliContext): Command {
   const program = new Command('keyward').description('The encryption gateway for healthcare APIs.');
   for (const verb of VERBS) program.addCommand(verb(context));
+  for (const one of context.services.processes) program.addCommand(processCommand(one));
   prepare(program, context.terminal);
   return program;
 }

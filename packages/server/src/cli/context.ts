@@ -1,4 +1,5 @@
 /** What every verb is given: the terminal, the clock, and the functions of rooms that `main.ts` connects. */
+import type { ConfigRow } from '../config/index.ts';
 import type { Clock } from '../core/index.ts';
 import type { Role } from './roles.ts';
 import type { Terminal } from './terminal.ts';
@@ -28,29 +29,28 @@ interface TokenOptions extends CommonOptions {
   readonly ttlSeconds: number;
 }
 
-/** One row of `config explain`; the config room makes them, with secrets already redacted. */
-export interface ConfigRow {
-  readonly key: string;
-  readonly value: unknown;
-  readonly source: string;
-  readonly env: string;
+/** One of the processes that `up` starts; each is a verb too. */
+export interface ProcessVerb {
+  readonly name: string;
   readonly description: string;
-  readonly secret: boolean;
+  /** Runs until it is told to stop. @throws KeywardError why it could not start. */
+  readonly run: (options: CommonOptions) => Promise<void>;
 }
 
 /** What `doctor` cannot find out by itself. */
 export interface DoctorFacts {
   readonly gatewayPort: number;
   readonly adminPort: number;
-  /** Root key file of the development root; undefined when another root is configured. */
-  readonly developmentRootFile?: string | undefined;
+  readonly developmentRootFile: string;
 }
 
 export interface CliServices {
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>;
-  /** A JWT of the development issuer. @throws KeywardError `CLI_NO_DEV_ISSUER` */
+  readonly processes: readonly ProcessVerb[];
+  /** A JWT of the development issuer. @throws KeywardError `CLI_NOT_READY` | `CLI_NO_DEV_ISSUER` */
   mintToken(options: TokenOptions): Promise<string>;
+  /** Secrets are redacted already. */
   explainConfig(options: CommonOptions): readonly ConfigRow[];
   doctorFacts(options: CommonOptions): DoctorFacts;
   /** Version line of the PostgreSQL that comes with Keyward. @throws KeywardError `DB_BINARY` */

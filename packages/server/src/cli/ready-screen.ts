@@ -1,15 +1,13 @@
 /** What `keyward up` prints when it is ready: the line that programs wait for, then three commands to try. */
 import { fhirBase } from './instance.ts';
 import { paint, type Output } from './terminal.ts';
+import { DEFAULT_DATA_DIR } from './verb.ts';
 
 export interface ReadyScreen {
   readonly gatewayUrl: string;
   readonly adminUrl: string;
   readonly dataDir: string;
 }
-
-/** Data directory that needs no option to be found. */
-const DEFAULT_DATA_DIR = './.keyward';
 
 export function readyScreen({ gatewayUrl, adminUrl, dataDir }: ReadyScreen, output: Output): string {
   const option = dataDir === DEFAULT_DATA_DIR ? '' : ` --data-dir ${shellWord(dataDir)}`;

@@ -127,6 +127,7 @@ function listening(server: Server): Promise<number> {
 function servicesOf(paths: DataPaths): CliServices {
   return {
     up: async () => undefined,
+    processes: [],
     mintToken: (options) => mintDevelopmentToken(paths, { ...options, audience: AUDIENCE }, systemClock),
     explainConfig: () => [],
     doctorFacts: () => ({ gatewayPort: 0, adminPort: 0, developmentRootFile: join(paths.rootKeyDir, 'root.key') }),

@@ -1,12 +1,15 @@
 /** What all verbs share: common options, an example in the help, and ways to read option values. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 
+/** Data directory that needs no option to be found. */
+export const DEFAULT_DATA_DIR = './.keyward';
+
 /** A verb with the common options; `example` closes its help. */
 export function verb(name: string, description: string, example: string): Command {
   return new Command(name)
     .description(description)
     .addOption(
-      new Option('--data-dir <dir>', 'directory of the instance').env('KEYWARD_DATA_DIR').default('./.keyward'),
+      new Option('--data-dir <dir>', 'directory of the instance').env('KEYWARD_DATA_DIR').default(DEFAULT_DATA_DIR),
     )
     .addOption(new Option('--config <file>', 'configuration file (keyward.yaml)').env('KEYWARD_CONFIG'))
     .option('--json', 'answer in JSON')
@@ -37,7 +40,7 @@ export const wholeNumber = (least: number, most: number) => (text: string) => {
   throw new InvalidArgumentError(`Write a whole number from ${least} to ${most}.`);
 };
 
-export const port = wholeNumber(0, 65_535);
+export const port = wholeNumber(1, 65_535);
 
 /** R4 §2.24.0.1: what an id may look like. */
 export function fhirId(text: string): string {

@@ -62,14 +62,10 @@ const keys = z.strictObject({
     .optional()
     .meta({ description: 'File of the local development root key. Default: root/root.key in the data directory.' }),
   cacheMaxAgeMs: duration('How long a process may keep an opened data key, in milliseconds.', 300_000),
-  cacheMaxUses: z
-    .int()
-    .min(1)
-    .default(100_000)
-    .meta({
-      description:
-        'How often a process may take an opened data key from its cache before it asks the custodian again. A request takes a key once per key call, however many values it then seals or opens.',
-    }),
+  cacheMaxUses: z.int().min(1).default(100_000).meta({
+    description:
+      'How often a process may take an opened data key from its cache before it asks the custodian again. A request takes a key once per key call, however many values it then seals or opens.',
+  }),
   cacheMaxKeys: z.int().min(1).default(20_000).meta({ description: 'How many opened data keys a process may hold.' }),
 });
 

@@ -60,7 +60,7 @@ export const ERRORS = {
     500,
     'invalid',
     'The configuration is not valid.',
-    'Run "keyward config explain" and correct the keys it names.',
+    'Correct the keys named, in keyward.yaml, KEYWARD_… variables or flags; docs/reference/configuration.md has all keys.',
     { exit: 2 },
   ),
   CONFIG_UNREADABLE: row(
@@ -90,7 +90,7 @@ export const ERRORS = {
     500,
     'exception',
     'The data directory cannot be used.',
-    'Choose a directory you can write to with --data-dir.',
+    'Correct what is named: make it writable, free disk space, or restore what was lost; or choose another --data-dir.',
     { exit: 3 },
   ),
   UP_ALREADY_RUNNING: row(
@@ -120,7 +120,7 @@ export const ERRORS = {
     500,
     'exception',
     'The PostgreSQL that comes with Keyward cannot run on this machine.',
-    'Run "keyward doctor"; it names the missing library or the user that may not run it.',
+    'Correct what is named (a missing library or package, a file the user may not run), then check with "keyward doctor".',
     { exit: 4 },
   ),
   DB_SCHEMA_NEWER: row(
@@ -476,8 +476,8 @@ export const ERRORS = {
   CLI_REQUEST_FAILED: row(
     502,
     'processing',
-    'The gateway refused the request.',
-    'The lines above name its code and hint.',
+    'A request was refused.',
+    'Follow the code and hint given with it; docs/reference/errors.md has all codes.',
     { exit: 1 },
   ),
   CLI_NO_PATIENT: row(404, 'not-found', 'There is no patient here yet.', 'Load some with "keyward demo load".', {

@@ -1,5 +1,5 @@
 /** Ledger events of a request: who, what, whose, why, decided by which rule; never what a record says. */
-import { type AuditEvent, type EventClass, type KeywardError, newUuid } from '../core/index.ts';
+import { type AuditEvent, type EventClass, KeywardError, newUuid } from '../core/index.ts';
 import type { Exchange, Finding, Gateway } from './exchange.ts';
 
 type Details = Partial<
@@ -62,8 +62,9 @@ export const unreadableEvent = ({ tenant, clock }: Gateway, address: string): Au
 const isRefusal = ({ code, row }: KeywardError): boolean =>
   (row.status < 500 || row.status === 501) && code !== 'FHIR_NOT_FOUND' && code !== 'FHIR_GONE';
 
-/** The ledger just failed: it is not asked a second time within the request. */
-export const UNRECORDABLE: ReadonlySet<string> = new Set(['LEDGER_UNAVAILABLE', 'GATEWAY_OUTCOME_UNKNOWN']);
+/** Whether the ledger itself just failed: it is not asked a second time within the request. */
+export const isOfTheLedger = (error: unknown): boolean =>
+  error instanceof KeywardError && (error.code === 'LEDGER_UNAVAILABLE' || isOfTheLedger(error.cause));
 
 /** What is not the caller's fault goes to the log with its cause. */
 export function logFailure({ gateway, correlationId }: Exchange, error: KeywardError): void {

@@ -1,7 +1,7 @@
 /** A batch is as many requests as it has entries: each goes through the pipeline by itself and answers for itself. */
 import type { Json } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError, toOperationOutcome } from '../core/index.ts';
-import { errorEvent, logFailure, UNRECORDABLE } from './audit.ts';
+import { errorEvent, isOfTheLedger, logFailure } from './audit.ts';
 import type { Exchange, Incoming } from './exchange.ts';
 import { relativeUrl } from './operations.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
@@ -39,8 +39,8 @@ async function answerEntry(
     };
   } catch (thrown) {
     const error = asKeywardError(thrown);
-    if (UNRECORDABLE.has(error.code)) throw error;
-    await exchange.gateway.audit.record([errorEvent(child, error)]);
+    if (error.code === 'LEDGER_UNAVAILABLE') throw error;
+    if (!isOfTheLedger(error)) await exchange.gateway.audit.record([errorEvent(child, error)]);
     logFailure(child, error);
     return {
       response: {

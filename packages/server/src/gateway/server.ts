@@ -12,7 +12,7 @@ import {
   toOperationOutcome,
   toProblem,
 } from '../core/index.ts';
-import { errorEvent, logFailure, unreadableEvent, UNRECORDABLE } from './audit.ts';
+import { errorEvent, isOfTheLedger, logFailure, unreadableEvent } from './audit.ts';
 import type { Exchange, Gateway, Incoming } from './exchange.ts';
 import { runPipeline } from './pipeline.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
@@ -146,7 +146,7 @@ const fail = (what: string): never => {
 
 /** The error to tell, once it is in the ledger; when that fails, the caller hears of the ledger instead. */
 async function recorded(exchange: Exchange, error: KeywardError): Promise<KeywardError> {
-  if (UNRECORDABLE.has(error.code)) return error;
+  if (isOfTheLedger(error)) return error;
   try {
     await exchange.gateway.audit.record([errorEvent(exchange, error)]);
     return error;

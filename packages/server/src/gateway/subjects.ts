@@ -36,13 +36,10 @@ export function createSubjectScopes(now: () => number = Date.now): SubjectScopes
 const UNSEALED = 'unsealed';
 
 /**
- * Scope of an existing Patient; undefined when there is none.
+ * Scope of an existing Patient, or `UNSEALED`; undefined when there is none.
  * @throws KeywardError `SEAL_NOT_AUTHENTIC` when the upstream's copy does not prove its scope: it could choose the key otherwise.
  */
-export async function scopeOfPatient(
-  exchange: Exchange,
-  patientId: string,
-): Promise<string | typeof UNSEALED | undefined> {
+export async function scopeOfPatient(exchange: Exchange, patientId: string): Promise<string | undefined> {
   const { subjects } = exchange.gateway;
   const recalled = subjects.recall(patientId);
   if (recalled !== undefined) return recalled;

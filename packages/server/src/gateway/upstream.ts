@@ -67,8 +67,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       body: request.body ?? null,
     });
     const bytes = Buffer.from(await body.arrayBuffer());
-    if (statusCode < 200 || statusCode > 299) throw new KeywardError(refusalOf(statusCode));
-    return { status: statusCode, headers, body: readAnswer(bytes) };
+    if (statusCode < 200 || statusCode > 299) throw new KeywardError(refusalOf(request, statusCode));
+    return { status: statusCode, headers, body: readAnswer(request, bytes) };
   };
   return {
     base: url.origin + prefix,
@@ -83,8 +83,10 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 }
 
 /** A redirect is no answer: what it names is not the server that was configured. */
-function refusalOf(status: number): ErrorCode {
+function refusalOf(request: UpstreamRequest, status: number): ErrorCode {
   if (status < 400) return 'GATEWAY_UPSTREAM_INVALID';
+  // A server that failed may have written before it failed; one that does not know the interaction (501) has not.
+  if (status >= 500 && status !== 501 && !isQuestion(request)) return 'GATEWAY_OUTCOME_UNKNOWN';
   return UPSTREAM_ERRORS[status] ?? 'GATEWAY_UPSTREAM_UNAVAILABLE';
 }
 
@@ -122,11 +124,11 @@ const CONNECT_FAILURES: ReadonlySet<unknown> = new Set([
 ]);
 const wasNeverSent = (error: unknown): boolean => CONNECT_FAILURES.has((error as { code?: unknown }).code);
 
-function readAnswer(bytes: Buffer): Json | undefined {
+function readAnswer(request: UpstreamRequest, bytes: Buffer): Json | undefined {
   if (bytes.length === 0) return undefined;
   try {
     return parseJson(bytes, ANSWER_LIMITS);
   } catch (cause) {
-    throw new KeywardError('GATEWAY_UPSTREAM_INVALID', { cause });
+    throw new KeywardError(isQuestion(request) ? 'GATEWAY_UPSTREAM_INVALID' : 'GATEWAY_OUTCOME_UNKNOWN', { cause });
   }
 }

@@ -1,6 +1,6 @@
 /** The development token issuer: an Ed25519 key in a file only its owner can read; its tokens are taken from loopback only. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { type Clock, type DataPaths, KeywardError, newUuid } from '../core/index.ts';
@@ -39,18 +39,20 @@ export function createDevelopmentKey(paths: DataPaths): void {
 /** Removed as soon as a real issuer is configured, so that no token of it can be made any more. */
 export const removeDevelopmentKey = (paths: DataPaths): void => rmSync(keyFile(paths), { force: true });
 
-/** @throws KeywardError `CLI_NO_DEV_ISSUER` when there is none. */
+/** @throws KeywardError `CLI_NOT_READY` where Keyward never ran, `CLI_NO_DEV_ISSUER` when there is none. */
 function readPrivateKey(paths: DataPaths): KeyObject {
   try {
     return createPrivateKey(readFileSync(keyFile(paths)));
   } catch (cause) {
+    if (!existsSync(paths.secrets))
+      throw new KeywardError('CLI_NOT_READY', { detail: `there is no ${paths.secrets}`, cause });
     throw new KeywardError('CLI_NO_DEV_ISSUER', { cause });
   }
 }
 
 export const developmentPublicKey = (paths: DataPaths): KeyObject => createPublicKey(readPrivateKey(paths));
 
-/** @throws KeywardError `CLI_NO_DEV_ISSUER`. */
+/** @throws KeywardError `CLI_NOT_READY` | `CLI_NO_DEV_ISSUER` */
 export async function mintDevelopmentToken(paths: DataPaths, request: MintRequest, clock: Clock): Promise<string> {
   const issuedAt = Math.floor(clock.now().getTime() / 1000);
   const claims = {

@@ -80,9 +80,27 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
 
 /** What the built-in store's database holds of one resource, and what it received in place of the sealed values. */
 async function readAtRest(store: HttpPool, type: string, id: string): Promise<unknown> {
-  const held = await getJson(store, `/_at-rest/${type}/${id}`);
+  const held = (await getJson(store, `/_at-rest/${type}/${id}`)) as { readonly index: Json } | undefined;
   if (held === undefined) return undefined;
-  return { ...(held as object), received: sealedOnly(await getJson(store, `/${type}/${id}`)) };
+  return {
+    ...held,
+    index: withoutClinicalValues(held.index),
+    received: sealedOnly(await getJson(store, `/${type}/${id}`)),
+  };
+}
+
+/** Columns of index rows that say what is indexed, not what its value is. */
+const STRUCTURE: ReadonlySet<string> = new Set(['param', 'target_type']);
+
+/** Index rows with their values left out, unless blind: a code or a date is clinical content. */
+function withoutClinicalValues(index: Json): Json {
+  const kept = (name: string, value: Json): Json =>
+    STRUCTURE.has(name) || (typeof value === 'string' && SEALED.test(value)) ? value : '(in clear)';
+  const masked = (row: Json): Json =>
+    Object.fromEntries(Object.entries(row as object).map(([name, value]) => [name, kept(name, value as Json)]));
+  return Object.fromEntries(
+    Object.entries(index as object).map(([table, rows]) => [table, (rows as Json[]).map(masked)]),
+  );
 }
 
 const SEALED = /^(kw1\.|kwi1|urn:keyward:)/;
@@ -92,7 +110,7 @@ function sealedOnly(value: Json | undefined): Json {
   if (typeof value === 'string' && SEALED.test(value)) return value;
   if (typeof value !== 'object' || value === null || JSON.isRawJSON(value)) return null;
   if (Array.isArray(value)) return value.map(sealedOnly);
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, sealedOnly(member as Json)]));
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, sealedOnly(member)]));
 }
 
 /** Undefined when there is none. @throws KeywardError `GATEWAY_UPSTREAM_UNAVAILABLE` */

@@ -1,6 +1,7 @@
 /** `keyward config explain`: every key, its value, where that came from, and what it means. */
 import type { Command } from 'commander';
-import type { CliContext, CommonOptions, ConfigRow } from '../context.ts';
+import type { ConfigRow } from '../../config/index.ts';
+import type { CliContext, CommonOptions } from '../context.ts';
 import { paint, type Output } from '../terminal.ts';
 import { group, verb } from '../verb.ts';
 
@@ -10,14 +11,11 @@ export function configCommand({ services, terminal }: CliContext): Command {
     'Print each setting and where it came from.',
     'keyward config explain --config keyward.yaml',
   ).action((options: CommonOptions) => {
-    const rows = services.explainConfig(options).map(redact);
+    const rows = services.explainConfig(options);
     terminal.out.write(options.json ? `${JSON.stringify(rows, null, 2)}\n` : renderConfig(rows, terminal.out));
   });
   return group('config', 'Look at the configuration.', [explain]);
 }
-
-/** Whoever made the rows: what is marked secret does not leave here. */
-const redact = (row: ConfigRow): ConfigRow => (row.secret ? { ...row, value: '(secret)' } : row);
 
 function renderConfig(rows: readonly ConfigRow[], output: Output): string {
   const keyWidth = Math.max(...rows.map(({ key }) => key.length), 0);

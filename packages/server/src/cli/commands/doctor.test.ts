@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { KeywardError } from '../../core/index.ts';
-import { type CheckResult, CHECKS, runChecks } from '../doctor/checks.ts';
+import { dataPaths, ERRORS, KeywardError } from '../../core/index.ts';
+import { type CheckResult, CHECKS, type DoctorInputs, runChecks } from '../doctor/checks.ts';
+import { writeInstance } from '../instance.ts';
 import { openWorld, type World } from '../testing.ts';
 
 async function check(world: World, name: string): Promise<CheckResult & { status: number }> {
@@ -30,7 +31,6 @@ test('[S3] doctor asks a running instance whether it is ready', async () => {
   const { level, finding } = await check(world, 'instance');
   assert.deepEqual([level, finding.startsWith('ready at https://localhost:')], ['ok', true]);
   assert.equal((await check(world, 'certificate')).level, 'ok');
-  assert.match((await check(world, 'ports')).finding, /^held by the running instance/);
 });
 
 test('[K10] key files that others can read are a failure', async () => {
@@ -49,10 +49,28 @@ test('[S1] a port that another program holds is a failure', async () => {
   const other = createServer();
   await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve));
   const { port } = other.address() as AddressInfo;
-  world.services = { ...world.services, doctorFacts: () => ({ gatewayPort: port, adminPort: 0 }) };
-  const { level, finding } = await check(world, 'ports');
+  const facts = { ...world.services.doctorFacts({ dataDir: '' }), gatewayPort: port };
+  world.services = { ...world.services, doctorFacts: () => facts };
+  const { level, finding, hint } = await check(world, 'ports');
   other.close();
   assert.deepEqual([level, finding], ['fail', `taken by another program: ${port}`]);
+  assert.equal(hint, ERRORS.UP_PORT_TAKEN.hint);
+});
+
+test('[S1] the ports that the running instance holds are its own, whatever the configuration says now', async () => {
+  await using world = await openWorld({ running: false });
+  const urls = { gatewayUrl: 'https://localhost:9443', adminUrl: 'https://localhost:443' };
+  writeInstance(world.paths, { pid: process.pid, ...urls, ready: true });
+  const { level, finding } = await check(world, 'ports');
+  assert.deepEqual([level, finding], ['ok', `9443 and 443 are held by the running instance (process ${process.pid})`]);
+});
+
+test('[S1] a data directory that cannot be made is a failure with the hint of the error table', async () => {
+  await using world = await openWorld({ running: false });
+  writeFileSync(join(world.directory, 'a-file'), '');
+  const paths = dataPaths(join(world.directory, 'a-file', 'data'));
+  const { level, hint } = await runCheck('data directory', { paths });
+  assert.deepEqual([level, hint], ['fail', ERRORS.UP_DATA_DIR.hint]);
 });
 
 test('[S1] a check that throws is one failed check, and the others still run', async () => {
@@ -65,25 +83,47 @@ test('[S1] a check that throws is one failed check, and the others still run', a
   assert.match(err, /^error: CLI_CHECK_FAILED /);
 });
 
-test('[T6] a CA certificate that ends soon is a warning, one that ended a failure', async () => {
+/** One check by itself, with what it asks of. */
+async function runCheck(name: string, inputs: Pick<DoctorInputs, 'paths'> & Partial<DoctorInputs>) {
+  const unused = () => assert.fail('not asked by this check');
+  const sources = { facts: unused, postgresVersion: unused, sealEngine: unused };
+  const checks = CHECKS.filter((candidate) => candidate.name === name);
+  const [result] = await runChecks(checks, {
+    now: new Date(),
+    runtimeVersion: '',
+    instance: undefined,
+    ...sources,
+    ...inputs,
+  });
+  return result ?? assert.fail(`there is no check ${name}`);
+}
+
+const MS_PER_DAY = 86_400_000;
+
+for (const kind of ['ca.pem', 'ca/server.pem']) {
+  test(`[T6] when ${kind} ends soon it is a warning, when it ended a failure that names it`, async () => {
+    await using world = await openWorld();
+    const { paths } = world;
+    if (kind === 'ca.pem') rmSync(join(paths.ca, 'server.pem'));
+    const end = new X509Certificate(readFileSync(join(paths.root, kind))).validToDate;
+    const before = (days: number) =>
+      runCheck('certificate', { paths, now: new Date(end.getTime() - days * MS_PER_DAY) });
+    assert.equal((await before(31)).level, 'ok');
+    const soon = await before(29);
+    assert.deepEqual([soon.level, soon.hint !== undefined], ['warn', true]);
+    const ended = await before(-0.1);
+    assert.equal(ended.level, 'fail');
+    const day = end.toISOString().slice(0, 10);
+    assert.ok(ended.finding.includes(`${kind} ended ${day}`), ended.finding);
+  });
+}
+
+test('[T6] a server certificate that is none is a failure, and nothing of its private key is told', async () => {
   await using world = await openWorld();
-  const levelAt = async (now: Date) => {
-    const checks = CHECKS.filter(({ name }) => name === 'certificate');
-    const unused = () => assert.fail('not asked by this check');
-    const inputs = {
-      paths: world.paths,
-      now,
-      runtimeVersion: '',
-      instance: undefined,
-      facts: unused,
-      postgresVersion: unused,
-      sealEngine: unused,
-    };
-    return (await runChecks(checks, inputs))[0]?.level;
-  };
-  const endsAtMs = new X509Certificate(readFileSync(world.paths.caCertificate)).validToDate.getTime();
-  const daysBeforeEnd = (count: number) => new Date(endsAtMs - count * 86_400_000);
-  assert.equal(await levelAt(daysBeforeEnd(31)), 'ok');
-  assert.equal(await levelAt(daysBeforeEnd(29)), 'warn');
-  assert.equal(await levelAt(daysBeforeEnd(-2)), 'fail');
+  const file = join(world.paths.ca, 'server.pem');
+  const [privateKey = ''] = readFileSync(file, 'utf8').split('-----BEGIN CERTIFICATE-----');
+  writeFileSync(file, `${privateKey}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`);
+  const found = await runCheck('certificate', { paths: world.paths });
+  assert.deepEqual([found.level, /ca\/server\.pem holds no certificate/.test(found.finding)], ['fail', true]);
+  assert.ok(!JSON.stringify(found).includes(privateKey.split('\n')[1] ?? 'PRIVATE'));
 });

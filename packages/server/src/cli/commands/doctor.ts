@@ -11,7 +11,7 @@ export function doctorCommand(context: CliContext): Command {
   return verb(
     'doctor',
     'Check this machine, the data directory and the instance.',
-    'keyward doctor --data-dir ./.keyward',
+    'keyward doctor --data-dir /srv/keyward',
   ).action(async (options: CommonOptions) => {
     const { out } = context.terminal;
     const results = await runChecks(CHECKS, inputsOf(context, options));

@@ -2,10 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '@keyward/sdk/seal';
 import { type Command, Option } from 'commander';
+import { LEDGER_LIMIT_MAX_ENTRIES } from '../../admin/index.ts';
 import type { CliContext, CommonOptions } from '../context.ts';
-import { listAt, textAt } from '../json.ts';
+import { at, listAt, textAt } from '../json.ts';
 import { renderEntry } from '../ledger-entry.ts';
 import { bodyOf } from '../refusal.ts';
+import { claimsOf } from '../roles.ts';
 import { openSession, type Session } from '../session.ts';
 import { group, verb, wholeNumber } from '../verb.ts';
 
@@ -17,8 +19,8 @@ interface Flags extends CommonOptions {
 }
 
 const LIMIT_DEFAULT_ENTRIES = 20;
-const LIMIT_MAX_ENTRIES = 1000;
 const POLL_INTERVAL_MS = 1000;
+const READER = 'auditor';
 
 export function ledgerCommand(context: CliContext): Command {
   const tail = verb(
@@ -27,8 +29,8 @@ export function ledgerCommand(context: CliContext): Command {
     'keyward ledger tail --follow --class disclosure',
   )
     .addOption(
-      new Option('--limit <count>', 'how many entries')
-        .argParser(wholeNumber(1, LIMIT_MAX_ENTRIES))
+      new Option('--limit <count>', 'how many entries (with --follow: to begin with)')
+        .argParser(wholeNumber(1, LEDGER_LIMIT_MAX_ENTRIES))
         .default(LIMIT_DEFAULT_ENTRIES),
     )
     .option('--follow', 'go on printing new entries until Ctrl-C')
@@ -38,29 +40,59 @@ export function ledgerCommand(context: CliContext): Command {
   return group('ledger', 'Look at the audit ledger.', [tail]);
 }
 
+type Print = (entry: Json) => void;
+
 async function runTail(context: CliContext, flags: Flags): Promise<void> {
   const { out } = context.terminal;
   await using session = openSession(context, flags);
-  const print = (entry: Json) => out.write(flags.json ? `${JSON.stringify(entry)}\n` : renderEntry(entry, out));
-  let last = await printPage(session, flags, undefined, print);
-  if (!flags.follow) return;
+  const print: Print = (entry) => out.write(flags.json ? `${JSON.stringify(entry)}\n` : renderEntry(entry, out));
+  if (!flags.follow) return (await readPage(session, flags, { limit: flags.limit })).forEach(print);
   const stop = new AbortController();
   const forget = context.terminal.onInterrupt(() => stop.abort());
-  while (await pause(stop.signal)) last = await printPage(session, flags, last, print);
-  forget();
+  try {
+    await follow(session, flags, print, stop.signal);
+  } finally {
+    forget();
+  }
 }
 
-/** Prints one page and answers the position to go on from. */
-async function printPage(session: Session, flags: Flags, after: string | undefined, print: (entry: Json) => void) {
-  const query = new URLSearchParams({ limit: String(flags.limit) });
-  if (after !== undefined) query.set('after', after);
-  else if (flags.follow) query.set('settled', 'true');
-  if (flags.class !== undefined) query.set('class', flags.class);
-  if (flags.correlation !== undefined) query.set('correlationId', flags.correlation);
-  const entries = listAt(bodyOf(await session.admin('auditor', `v1/ledger/entries?${query.toString()}`)), 'entries');
-  entries.forEach(print);
-  return textAt(entries.at(-1), 'position') ?? after ?? '0';
+/** The newest entries, then those behind them until the user wants to stop; a full page is followed by the next at once. */
+async function follow(session: Session, flags: Flags, print: Print, signal: AbortSignal): Promise<void> {
+  let entries = await readPage(session, flags, { limit: flags.limit, settled: true });
+  let after = '0';
+  for (;;) {
+    entries.filter((entry) => !isOwnPoll(entry)).forEach(print);
+    after = textAt(entries.at(-1), 'position') ?? after;
+    const pauseMs = entries.length < LEDGER_LIMIT_MAX_ENTRIES ? POLL_INTERVAL_MS : 0;
+    if (!(await pause(pauseMs, signal))) return;
+    entries = await readPage(session, flags, { limit: LEDGER_LIMIT_MAX_ENTRIES, after });
+  }
 }
 
-/** True after one interval, false once the user wants to stop. */
-const pause = (signal: AbortSignal): Promise<boolean> => sleep(POLL_INTERVAL_MS, true, { signal }).catch(() => false);
+/** What of the ledger to answer, as the admin API spells it. */
+interface Page {
+  readonly limit: number;
+  readonly settled?: true;
+  readonly after?: string;
+}
+
+async function readPage(session: Session, flags: Flags, page: Page): Promise<readonly Json[]> {
+  const asked = Object.entries({ ...page, class: flags.class, correlationId: flags.correlation });
+  const given = asked.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+  const query = new URLSearchParams(given).toString();
+  return listAt(bodyOf(await session.admin(READER, `v1/ledger/entries?${query}`)), 'entries');
+}
+
+/** Every poll is recorded, and printing that would never end. A reading that was refused, or another's, is printed. */
+function isOwnPoll(entry: Json): boolean {
+  const event = at(entry, 'event');
+  return (
+    textAt(entry, 'class') === 'admin' &&
+    textAt(event, 'interaction') === 'ledger.entries' &&
+    textAt(event, 'actor', 'sub') === claimsOf(READER).sub
+  );
+}
+
+/** True when the time is over, false once the user wants to stop. */
+const pause = (pauseMs: number, signal: AbortSignal): Promise<boolean> =>
+  sleep(pauseMs, true, { signal }).catch(() => false);

@@ -18,7 +18,7 @@ export function leavesOf(resource: Json): Leaves {
 }
 
 /** Elements that hold a ciphertext → that token, whether it stands in the value or in the element's extension. */
-export function tokensOf(resource: Json): Leaves {
+export function tokensOf(resource: Json | undefined): Leaves {
   const tokens = new Map<string, string>();
   walk(resource, '', (path, leaf) => {
     const [token] = TOKEN.exec(leaf) ?? [];

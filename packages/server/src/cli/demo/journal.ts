@@ -24,8 +24,8 @@ export interface Journal {
   acknowledge(record: JournalRecord): void;
 }
 
-/** 132 bits: no two names of a load collide. */
-const PSEUDONYM_CHARS = 22;
+/** Hexadecimal; 128 bits: no two names of a load collide. */
+const PSEUDONYM_DIGITS = 32;
 
 const journalFile = (paths: DataPaths): string => join(paths.run, 'demo-load.jsonl');
 
@@ -60,7 +60,7 @@ export function openJournal(paths: DataPaths, { startOver }: { readonly startOve
 /** Record numbers often serve as `urn:uuid:…`, so the names of resources are kept as pseudonyms only this instance can make. */
 function pseudonymsOf(paths: DataPaths): (name: string) => string {
   const key = readOrCreateSecret(paths, 'demo-journal');
-  return (name) => createHmac('sha256', key).update(name).digest('base64url').slice(0, PSEUDONYM_CHARS);
+  return (name) => createHmac('sha256', key).update(name).digest('hex').slice(0, PSEUDONYM_DIGITS);
 }
 
 /** The patient that was loaded first, as the server calls it. */

@@ -2,7 +2,7 @@
 import type { Json } from '@keyward/sdk/seal';
 import { at, isObject, listAt, textAt } from '../json.ts';
 import { paint, type Output } from '../terminal.ts';
-import { cut, type Leaves, leavesOf, renderTable, tokensOf } from './columns.ts';
+import { cut, leavesOf, renderTable, tokensOf } from './columns.ts';
 import type { Reveal } from './reveal.ts';
 
 /** Together with the gaps 100 characters, what most terminals show. */
@@ -30,13 +30,14 @@ export function renderReveal(views: Reveal, output: Output): string {
   ].join('');
 }
 
-/** One row per element that the clinician sees and that the FHIR server received otherwise, if that is known. */
+/** One row per element that the clinician sees and that the FHIR server received as a token, if that is known. */
 function personRows({ clinician, billing }: Reveal, received: Json | undefined): string[][] {
   const billed = leavesOf(billing);
-  const sent: Leaves = received === undefined ? new Map() : new Map([...leavesOf(received), ...tokensOf(received)]);
+  const tokens = tokensOf(received);
+  const isShown = (path: string) => (received === undefined ? !ABOUT_THE_RECORD.test(path) : tokens.has(path));
   return [...leavesOf(clinician)]
-    .filter(([path, value]) => !ABOUT_THE_RECORD.test(path) && sent.get(path) !== value)
-    .map(([path, value]) => [path, value, billed.get(path) ?? NOT_SHOWN, sent.get(path) ?? NOT_SHOWN]);
+    .filter(([path]) => isShown(path))
+    .map(([path, value]) => [path, value, billed.get(path) ?? NOT_SHOWN, tokens.get(path) ?? '']);
 }
 
 function renderHeld(database: Json): string {

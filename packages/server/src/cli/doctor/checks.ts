@@ -1,10 +1,10 @@
 /** The checks of `doctor`, as a table: each finds one thing out and says what to do about it. */
-import { X509Certificate } from 'node:crypto';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { asKeywardError, type DataPaths } from '../../core/index.ts';
+import { asKeywardError, type DataPaths, ERRORS } from '../../core/index.ts';
 import type { DoctorFacts } from '../context.ts';
 import type { Instance } from '../instance.ts';
+import { checkCertificates } from './certificates.ts';
 import { checkReadiness } from './readiness.ts';
 import { checkModes } from './modes.ts';
 import { checkPorts } from './ports.ts';
@@ -45,7 +45,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'root key', run: checkRoot },
   { name: 'PostgreSQL', run: checkPostgres },
   { name: 'seal engine', run: checkSealEngine },
-  { name: 'certificate', run: checkCertificate },
+  { name: 'certificate', run: checkCertificates },
   { name: 'ports', run: checkPorts },
   { name: 'instance', run: checkReadiness },
 ];
@@ -85,8 +85,7 @@ function checkConfiguration({ facts }: DoctorInputs): Finding {
 function checkDataDirectory({ paths }: DoctorInputs): Finding {
   const there = existsSync(paths.root);
   const writable = isWritable(there ? paths.root : nearestExisting(paths.root));
-  const hint = 'Choose a directory you can write to with --data-dir.';
-  if (!writable) return { level: 'fail', finding: `${paths.root} cannot be written`, hint };
+  if (!writable) return { level: 'fail', finding: `${paths.root} cannot be written`, hint: ERRORS.UP_DATA_DIR.hint };
   return { level: 'ok', finding: there ? paths.root : `${paths.root} will be made by "keyward up"` };
 }
 
@@ -104,10 +103,8 @@ function isWritable(path: string): boolean {
 }
 
 function checkRoot({ facts }: DoctorInputs): Finding {
-  const file = facts().developmentRootFile;
-  if (file === undefined) return { level: 'ok', finding: 'not the development root' };
   const hint = 'Good for a trial. For patients, keep the root key in an HSM or KMS.';
-  return { level: 'warn', finding: `the development root (${file})`, hint };
+  return { level: 'warn', finding: `the development root (${facts().developmentRootFile})`, hint };
 }
 
 async function checkPostgres({ postgresVersion }: DoctorInputs): Promise<Finding> {
@@ -116,17 +113,4 @@ async function checkPostgres({ postgresVersion }: DoctorInputs): Promise<Finding
 
 function checkSealEngine({ sealEngine }: DoctorInputs): Finding {
   return { level: 'ok', finding: sealEngine() };
-}
-
-const MS_PER_DAY = 86_400_000;
-const EXPIRY_WARNING_DAYS = 30;
-
-function checkCertificate({ paths, now }: DoctorInputs): Finding {
-  if (!existsSync(paths.caCertificate)) return { level: 'ok', finding: 'none yet; "keyward up" makes it' };
-  const { validToDate } = new X509Certificate(readFileSync(paths.caCertificate));
-  const days = Math.floor((validToDate.getTime() - now.getTime()) / MS_PER_DAY);
-  const finding = `the CA's is valid until ${validToDate.toISOString().slice(0, 10)}`;
-  const hint = 'Renew the CA and hand its new certificate to the clients.';
-  if (days < 0) return { level: 'fail', finding: `the CA's ended ${validToDate.toISOString().slice(0, 10)}`, hint };
-  return days < EXPIRY_WARNING_DAYS ? { level: 'warn', finding, hint } : { level: 'ok', finding };
 }
