@@ -300,7 +300,10 @@ test('[P1] pages are linked by sealed cursors that lead through every match once
   const name = `Paged${randomUUID().slice(0, 8)}`;
   for (let index = 0; index < 5; index++) await created(patient(name));
   const seen: string[] = [];
+  const whole = await clinician({ path: '/Patient/_search', form: { family: name } });
+  assert.equal(whole.body['total'], 5, 'one whole page is its own total');
   let answer = await clinician({ path: '/Patient/_search', form: { family: name, _count: '2' } });
+  assert.equal(answer.body['total'], undefined);
   for (;;) {
     seen.push(...entries(answer).map(({ resource }) => resource.id));
     const next = (answer.body['link'] as unknown as { relation: string; url: string }[]).find(

@@ -95,7 +95,7 @@ const STRUCTURE: ReadonlySet<string> = new Set(['param', 'target_type']);
 /** Index rows with their values left out, unless blind: a code or a date is clinical content. */
 function withoutClinicalValues(index: Json): Json {
   const kept = (name: string, value: Json): Json =>
-    STRUCTURE.has(name) || (typeof value === 'string' && SEALED.test(value)) ? value : '(in clear)';
+    STRUCTURE.has(name) || (typeof value === 'string' && SEALED.test(value)) ? value : '(not shown)';
   const masked = (row: Json): Json =>
     Object.fromEntries(Object.entries(row as object).map(([name, value]) => [name, kept(name, value as Json)]));
   return Object.fromEntries(

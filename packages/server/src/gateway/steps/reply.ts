@@ -38,17 +38,24 @@ export async function replySearchset(exchange: Exchange): Promise<void> {
   const { findings, search, gateway } = exchange;
   const filters = search?.filters ?? [];
   const shown = findings.filter(({ opened }) => matchesFilters(known(opened, 'opened resource'), filters));
-  const upstream = asBundle(exchange.answer?.body);
-  // A total the upstream counted would tell of records that were filtered out here (hapi-fhir #1507).
-  const exact =
-    filters.length === 0 && shown.length === (upstream.entry ?? []).length && exchange.decision?.patient === undefined;
+  const total = searchTotal(exchange, shown.length);
   exchange.reply = bundleReply({
     resourceType: 'Bundle',
     type: 'searchset',
-    ...(exact && upstream.total !== undefined ? { total: upstream.total } : {}),
+    ...(total === undefined ? {} : { total }),
     link: await links(exchange, `${gateway.publicBase}/${exchange.route.type}`),
     entry: shown.map((finding) => ({ ...fullEntry(exchange, finding), search: { mode: 'match' } })),
   });
+}
+
+/** A total the upstream counted would tell of records that were left out here (hapi-fhir #1507); one whole page is its own total. */
+function searchTotal({ answer, search, decision }: Exchange, shown: number): number | undefined {
+  const { entry = [], link = [], total } = asBundle(answer?.body);
+  const onlyCounted = search?.clear.some(([name, value]) => name === '_count' && Number(value) === 0);
+  const onFirstPage = search?.cursor === undefined && !link.some(({ relation }) => relation === 'next');
+  if (onFirstPage && !onlyCounted) return shown;
+  const nothingLeftOut = search?.filters.length === 0 && shown === entry.length && decision?.patient === undefined;
+  return nothingLeftOut ? total : undefined;
 }
 
 export async function replyHistory(exchange: Exchange): Promise<void> {
