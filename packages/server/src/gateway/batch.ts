@@ -2,7 +2,7 @@
 import type { Json } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError, toOperationOutcome } from '../core/index.ts';
 import { errorEvent, isOfTheLedger, logFailure } from './audit.ts';
-import type { Exchange, Incoming } from './exchange.ts';
+import { type Exchange, type Incoming, newExchange } from './exchange.ts';
 import { relativeUrl } from './operations.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
 import { bundleEntries } from './steps/plan-write.ts';
@@ -73,22 +73,8 @@ function childExchange(exchange: Exchange, entry: Json): Exchange {
     readBody: () =>
       Promise.reject(new KeywardError('FHIR_BUNDLE_INVALID', { detail: 'Searches in a batch have no body.' })),
   };
-  return {
-    ...exchange,
-    incoming,
-    inBatch: true,
-    query: new URLSearchParams(),
-    decision: undefined,
-    // `null` stands for "no resource", so that a create without one is refused instead of reading a body.
-    body: resource ?? null,
-    form: undefined,
-    operations: [],
-    targets: [],
-    search: undefined,
-    outgoing: undefined,
-    answer: undefined,
-    findings: [],
-    subjects: new Set(),
-    reply: undefined,
-  };
+  const child = newExchange(exchange.gateway, incoming, exchange);
+  // `null` stands for "no resource", so that a create without one is refused instead of reading a body.
+  child.body = resource ?? null;
+  return child;
 }

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Json, SealEngine } from '@keyward/sdk/seal';
 import type { KeyService } from '@keyward/sdk/client';
-import type { AuditSink, Clock, Log } from '../core/index.ts';
+import { type AuditSink, type Clock, type Log, newUuid } from '../core/index.ts';
 import type { Principal, TokenVerifier } from '../identity/index.ts';
 import type { FhirResource } from '../phi/index.ts';
 import type { AccessPolicy, Decision } from './policy.ts';
@@ -95,6 +95,34 @@ export interface Exchange {
   /** Subject scopes and key ids that the ledger entries of this request name. */
   readonly subjects: Set<string>;
   reply: Reply | undefined;
+}
+
+/** A request of which nothing is known yet; an entry of a batch brings the principal and the id of its batch. */
+export function newExchange(
+  gateway: Gateway,
+  incoming: Incoming,
+  batch?: Pick<Exchange, 'correlationId' | 'principal'>,
+): Exchange {
+  return {
+    gateway,
+    correlationId: batch?.correlationId ?? newUuid(),
+    incoming,
+    inBatch: batch !== undefined,
+    route: { name: 'unsupported', type: '', id: '', version: '', form: false },
+    query: new URLSearchParams(),
+    principal: batch?.principal,
+    decision: undefined,
+    body: undefined,
+    form: undefined,
+    operations: [],
+    targets: [],
+    search: undefined,
+    outgoing: undefined,
+    answer: undefined,
+    findings: [],
+    subjects: new Set(),
+    reply: undefined,
+  };
 }
 
 /** A step looks at the exchange, adds to it, or throws a coded error. */

@@ -13,7 +13,7 @@ import {
   toProblem,
 } from '../core/index.ts';
 import { errorEvent, isOfTheLedger, logFailure, unreadableEvent } from './audit.ts';
-import type { Exchange, Gateway, Incoming } from './exchange.ts';
+import { type Exchange, type Gateway, type Incoming, newExchange } from './exchange.ts';
 import { runPipeline } from './pipeline.ts';
 import { FHIR_PREFIX } from './steps/admit.ts';
 
@@ -103,7 +103,7 @@ function announceEnd(server: Server): () => void {
 
 async function serveFhir(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const started = performance.now();
-  const exchange = newExchange(gateway, request);
+  const exchange = newExchange(gateway, incomingOf(request));
   let code: string | undefined;
   try {
     await runPipeline(exchange);
@@ -160,36 +160,14 @@ async function recorded(exchange: Exchange, error: KeywardError): Promise<Keywar
   }
 }
 
-function newExchange(gateway: Gateway, request: IncomingMessage): Exchange {
-  const incoming: Incoming = {
-    method: request.method ?? '',
-    target: request.url ?? '',
-    headers: request.headers,
-    rawHeaders: request.rawHeaders,
-    remoteAddress: request.socket.remoteAddress ?? '',
-    readBody: (maxBytes) => readBody(request, maxBytes),
-  };
-  return {
-    gateway,
-    correlationId: newUuid(),
-    incoming,
-    inBatch: false,
-    route: { name: 'unsupported', type: '', id: '', version: '', form: false },
-    query: new URLSearchParams(),
-    principal: undefined,
-    decision: undefined,
-    body: undefined,
-    form: undefined,
-    operations: [],
-    targets: [],
-    search: undefined,
-    outgoing: undefined,
-    answer: undefined,
-    findings: [],
-    subjects: new Set(),
-    reply: undefined,
-  };
-}
+const incomingOf = (request: IncomingMessage): Incoming => ({
+  method: request.method ?? '',
+  target: request.url ?? '',
+  headers: request.headers,
+  rawHeaders: request.rawHeaders,
+  remoteAddress: request.socket.remoteAddress ?? '',
+  readBody: (maxBytes) => readBody(request, maxBytes),
+});
 
 async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
