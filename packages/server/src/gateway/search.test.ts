@@ -116,6 +116,12 @@ test('[E7] a name is looked for among family and given names; commas separate al
   assert.deepEqual(texts(String.raw`family=A\,B\\,C`), [String.raw`family A,B\ `.trim(), 'family C']);
 });
 
+test('[A6] a value of nothing but backslashes is read once', () => {
+  const startedMs = performance.now();
+  assert.equal(plan(`family=${encodeURIComponent('\\\\'.repeat(30_000))}`).blind.length, 1);
+  assert.ok(performance.now() - startedMs < 1_000);
+});
+
 test('[E7] a birth date is asked for by year and checked against the opened value', () => {
   const { clear, filters } = plan('birthdate=1980-05-12');
   assert.deepEqual(clear, [['birthdate', '1980']]);

@@ -153,8 +153,19 @@ function assertSearchable(decision: Decision, indexClasses: readonly IndexClass[
 }
 
 /** FHIR R4 §3.1.1.4.19: a comma separates alternatives, a backslash escapes `, | $ \`. */
-const splitUnescaped = (text: string, separator: string): string[] =>
-  text.split(new RegExp(`(?<=(?<!\\\\)(?:\\\\\\\\)*)\\${separator}`));
+function splitUnescaped(text: string, separator: string): string[] {
+  const parts: string[] = [];
+  let start = 0;
+  for (let index = 0; index < text.length; index++) {
+    if (text[index] === '\\') index++;
+    else if (text[index] === separator) {
+      parts.push(text.slice(start, index));
+      start = index + 1;
+    }
+  }
+  return [...parts, text.slice(start)];
+}
+
 const unescape = (text: string): string => text.replace(/\\([,|$\\])/g, '$1');
 
 function alternativesOf(name: string, value: string): string[] {
