@@ -196,9 +196,12 @@ const ORDINARY_USER_PROGRAM = `
   rmSync(directory, { recursive: true });
   console.log(JSON.stringify({ uid: process.getuid(), exit: await server.exited, notices }));`;
 
-test('[S1] an ordinary user runs it as itself, without a notice', NEEDS_ROOT, () => {
+test('[S1] an ordinary user runs it as itself, without a notice', NEEDS_ROOT, (context) => {
   const args = ['--input-type=module', '-e', ORDINARY_USER_PROGRAM, join(import.meta.dirname, '..')];
   const nobody = { uid: 65_534, gid: 65_534, cwd: '/', encoding: 'utf8' } as const;
+  if (spawnSync(process.execPath, ['--version'], nobody).status !== 0) {
+    return context.skip('skipped: the sources lie where another user cannot reach them');
+  }
   const { stdout, stderr } = spawnSync(process.execPath, args, nobody);
   assert.deepEqual(JSON.parse(stdout || `"${stderr}"`), { uid: 65_534, exit: 0, notices: [] });
 });
