@@ -81,13 +81,16 @@ test('[E7] what is not supported is refused by a code, never ignored', () => {
     'gender:text=x': 'FHIR_PARAM_UNSUPPORTED',
     'family=': 'FHIR_PARAM_INVALID',
     'identifier=a|b|c': 'FHIR_PARAM_INVALID',
-    '_count=1001': 'FHIR_PARAM_INVALID',
     '_count=-1': 'FHIR_PARAM_INVALID',
     'family:missing=maybe': 'FHIR_PARAM_INVALID',
     '_cursor=x': 'FHIR_CURSOR_INVALID',
   };
   for (const [query, code] of Object.entries(refused)) assert.equal(refusal(query), code, query);
   assert.equal(refusal('_cursor=x&_count=1', { inUrl: true }), 'FHIR_CURSOR_INVALID');
+});
+
+test('[E7] a page larger than the largest is asked for as the largest', () => {
+  assert.deepEqual(plan('_count=5000').clear, [['_count', '1000']]);
 });
 
 test('[E7] an identifier with a system keeps the system, one without uses the second index', () => {

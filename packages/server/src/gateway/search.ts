@@ -38,14 +38,16 @@ export interface SearchPlan {
   readonly cursor: string | undefined;
 }
 
+/** A page holds at most this many; a larger wish is not an error (FHIR R4 §3.1.1.5.3). */
 const MAX_COUNT = 1000;
+export const pageSize = (count: string): string => String(Math.min(Number(count), MAX_COUNT));
 /** More are no question a person asks; each costs a hash and a place in the upstream's query. */
 const MAX_PARAMETERS = 50;
 const MAX_ALTERNATIVES = 500;
 
 /** Parameters about the result, not about resources. */
 const RESULT_PARAMETERS: Readonly<Record<string, (value: string) => boolean>> = {
-  _count: (value) => /^\d{1,4}$/.test(value) && Number(value) <= MAX_COUNT,
+  _count: (value) => /^\d{1,9}$/.test(value),
   _sort: () => true,
   _total: (value) => value === 'none' || value === 'accurate',
   _format: (value) => /^(json|application\/(fhir\+)?json)$/.test(value),
@@ -103,7 +105,7 @@ function planParameter(
   if (isValid) {
     if (!isValid(value)) throw new KeywardError('FHIR_PARAM_INVALID', { detail: `Parameter ${name}.` });
     if (name === '_sort') assertSortable(type, value);
-    if (!NOT_FORWARDED.has(name)) draft.clear.push([name, value]);
+    if (!NOT_FORWARDED.has(name)) draft.clear.push([name, name === '_count' ? pageSize(value) : value]);
     return;
   }
   const [code = '', modifier, ...more] = name.split(':');

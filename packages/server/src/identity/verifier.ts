@@ -27,17 +27,19 @@ interface TrustedIssuer {
   readonly roleClaim: string;
   readonly purposeClaim: string;
   readonly loopbackOnly: boolean;
+  readonly toleranceSeconds: number;
 }
 
 /** A longer one is no token of any issuer we know. */
 const MAX_TOKEN_CHARS = 8192;
+/** Between an issuer's clock and ours. The development issuer has our clock. */
 const CLOCK_TOLERANCE_SECONDS = 5;
 /** Verified tokens remembered by hash; each only until its own `exp`. */
 const MAX_REMEMBERED = 10_000;
 
 export function createTokenVerifier(options: VerifierOptions): TokenVerifier {
   const trusted = trustedIssuers(options);
-  const remembered = new Map<string, { principal: Principal; loopbackOnly: boolean }>();
+  const remembered = new Map<string, { principal: Principal; issuer: TrustedIssuer }>();
   const nowSeconds = () => options.clock.now().getTime() / 1000;
 
   return {
@@ -50,12 +52,13 @@ export function createTokenVerifier(options: VerifierOptions): TokenVerifier {
         if (remembered.size >= MAX_REMEMBERED) remembered.delete(remembered.keys().next().value as string);
         remembered.set(hash, known);
       }
-      if (known.principal.expiresAt + CLOCK_TOLERANCE_SECONDS <= nowSeconds()) {
+      const { principal, issuer } = known;
+      if (principal.expiresAt + issuer.toleranceSeconds <= nowSeconds()) {
         remembered.delete(hash);
         throw new KeywardError('IDENTITY_TOKEN_EXPIRED');
       }
-      if (known.loopbackOnly && !isLoopback(remoteAddress)) throw new KeywardError('IDENTITY_TOKEN_INVALID');
-      return known.principal;
+      if (issuer.loopbackOnly && !isLoopback(remoteAddress)) throw new KeywardError('IDENTITY_TOKEN_INVALID');
+      return principal;
     },
   };
 }
@@ -69,6 +72,7 @@ function trustedIssuers({ issuers, developmentKey }: VerifierOptions): Map<strin
       roleClaim,
       purposeClaim,
       loopbackOnly: false,
+      toleranceSeconds: CLOCK_TOLERANCE_SECONDS,
     });
   }
   if (developmentKey && trusted.size === 0) {
@@ -78,6 +82,7 @@ function trustedIssuers({ issuers, developmentKey }: VerifierOptions): Map<strin
       roleClaim: 'role',
       purposeClaim: 'purpose_of_use',
       loopbackOnly: true,
+      toleranceSeconds: 0,
     });
   }
   return trusted;
@@ -98,11 +103,11 @@ async function verifyToken(token: string, trusted: Map<string, TrustedIssuer>, {
       algorithms: issuer.algorithms,
       audience,
       currentDate: clock.now(),
-      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+      clockTolerance: issuer.toleranceSeconds,
       requiredClaims: ['sub', 'exp', 'iss', 'aud'],
     });
     const principal = principalFrom(payload, issuer);
-    if (principal) return { principal, loopbackOnly: issuer.loopbackOnly };
+    if (principal) return { principal, issuer };
   } catch (cause) {
     throw new KeywardError(codeOf(cause), { cause });
   }

@@ -15,15 +15,10 @@ const SINGLE_HEADERS = new Set([
   'if-match',
   'prefer',
 ]);
-/** Conditional writes and reads that are refused by name instead of being ignored. */
-const UNSUPPORTED_HEADERS = [
-  'if-none-exist',
-  'if-none-match',
-  'if-modified-since',
-  'x-http-method-override',
-  'x-original-url',
-  'x-rewrite-url',
-];
+/** Headers that would change what a request means, and are refused by name instead of being ignored. */
+const UNSUPPORTED_HEADERS = ['if-none-exist', 'x-http-method-override', 'x-original-url', 'x-rewrite-url'];
+/** On a read they only ask to be spared the body, which a server may ignore; on a write they are a condition. */
+const WRITE_CONDITIONS = ['if-none-match', 'if-modified-since', 'if-unmodified-since'];
 
 export function admit(exchange: Exchange): void {
   const { incoming, gateway } = exchange;
@@ -43,7 +38,8 @@ export function refuseUnsupported(exchange: Exchange): void {
   const { route, incoming } = exchange;
   if (route.name === 'unsupported') throw new KeywardError('FHIR_INTERACTION_UNSUPPORTED');
   assertKnownType(route);
-  const header = UNSUPPORTED_HEADERS.find((name) => incoming.headers[name] !== undefined);
+  const refused = incoming.method === 'GET' ? UNSUPPORTED_HEADERS : [...UNSUPPORTED_HEADERS, ...WRITE_CONDITIONS];
+  const header = refused.find((name) => incoming.headers[name] !== undefined);
   if (header) throw new KeywardError('FHIR_INTERACTION_UNSUPPORTED', { detail: `Header ${header}.` });
   const searching = route.name === 'search' || route.name === 'history';
   if (!searching || route.form)

@@ -3,7 +3,7 @@ import { KeywardError } from '../../core/index.ts';
 import { openCursor } from '../cursor.ts';
 import { type Exchange, known } from '../exchange.ts';
 import { blindTerms } from '../sealing.ts';
-import { type BlindParameter, planSearch } from '../search.ts';
+import { type BlindParameter, pageSize, planSearch } from '../search.ts';
 
 export async function planTypeSearch(exchange: Exchange): Promise<void> {
   const { route, query, form } = exchange;
@@ -33,11 +33,11 @@ export async function planHistory(exchange: Exchange): Promise<void> {
   const count = query.get('_count');
   const others = [...query.keys()].some((name) => !['_count', '_format', '_pretty'].includes(name));
   if (others) throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'History takes _count.' });
-  if (count !== null && !/^\d{1,4}$/.test(count))
+  if (count !== null && !/^\d{1,9}$/.test(count))
     throw new KeywardError('FHIR_PARAM_INVALID', { detail: 'Parameter _count.' });
   exchange.outgoing = {
     method: 'GET',
-    path: `/${route.type}/${route.id}/_history${count === null ? '' : `?_count=${count}`}`,
+    path: `/${route.type}/${route.id}/_history${count === null ? '' : `?_count=${pageSize(count)}`}`,
   };
 }
 
