@@ -8,7 +8,7 @@ import { type Json, type Lie, RecordingUpstream, type Reply, searchset } from '.
 
 /** In every text of the upstream's own; no client may ever see it. */
 const HOSTILE = 'HOSTILE';
-const TIMEOUT_MS = 1_000;
+const TIMEOUT_MS = 2_000;
 
 let upstream: RecordingUpstream;
 let product: Product;

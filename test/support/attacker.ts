@@ -7,7 +7,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { Answer, Body, Call, Product } from './product.ts';
 
 /** Longest an attack on a raw socket waits for an answer. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 5_000;
 
 /** A verified TLS connection to the gateway. Rejects when the handshake fails. */
 export function openSocket(product: Product, options: ConnectionOptions = {}): Promise<TLSSocket> {
