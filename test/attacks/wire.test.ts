@@ -1,7 +1,7 @@
 /** Threat: two readers of one request. Paths, headers and framing that could be read in two ways, and old TLS, get nowhere. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { countsOf, heard, openSocket, say, statuses } from '../support/attacker.ts';
 import { type Product, startProduct } from '../support/product.ts';
 
