@@ -25,7 +25,7 @@ const READERS = 12;
 /** Acknowledged between two kills, so that each kill hits a product at work. */
 const PATIENTS_BETWEEN_KILLS = 30;
 /** Generous: the machine may be busy with other tests. The figures are printed. */
-const RECOVERY_LIMIT_MS = 20_000;
+const RECOVERY_LIMIT_MS = 45_000;
 /** Less than the ten seconds container engines give by default. */
 const STOP_LIMIT_MS = 8_000;
 /** How long the ledger's database hangs before the gateway is killed. */
