@@ -1,7 +1,6 @@
 /** Threat: a client that sends what no honest client sends. Each is refused by name, recorded, and leaves nothing behind. */
 import assert from 'node:assert/strict';
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { before, test } from 'node:test';
 import {
   assertRefused,
@@ -130,10 +129,8 @@ test('[A5] a body of 10 MiB is refused by its announced length and, chunked, as 
   const answer = heard(chunked, 10_000);
   chunked.write(`${head}transfer-encoding: chunked\r\n\r\n`);
   const chunk = `100000\r\n${' '.repeat(0x10_00_00)}\r\n`;
-  for (let mebibytes = 0; mebibytes < 11 && !chunked.destroyed; mebibytes++) {
-    chunked.write(chunk);
-    await sleep(5);
-  }
+  // All at once: whoever refuses in the middle must not take the answer away from a client that is still sending.
+  for (let mebibytes = 0; mebibytes < 11; mebibytes++) chunked.write(chunk);
   assert.deepEqual(statuses(await answer), [413]);
   assert.deepEqual(await countsOf(product, TYPES), counts);
 });

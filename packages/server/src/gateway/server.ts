@@ -118,16 +118,14 @@ async function serveFhir(gateway: Gateway, request: IncomingMessage, response: S
             'www-authenticate': `Bearer error="${error.code === 'IDENTITY_TOKEN_MISSING' ? 'invalid_request' : 'invalid_token'}"`,
           }
         : {};
-    // What is left of an unread body is not waited for.
-    if (!request.complete) response.setHeader('connection', 'close');
-    send(
+    const tell = request.complete ? send : sendBeforeTheEnd;
+    tell(
       response,
       error.row.status,
       { ...headers, ...(error.row.retry ? { 'retry-after': '1' } : {}) },
       JSON.stringify(toOperationOutcome(error, exchange.correlationId)),
       exchange.correlationId,
     );
-    if (!request.complete) request.resume();
     logFailure(exchange, error);
   }
   gateway.log.info('request', {
@@ -192,12 +190,45 @@ function send(
   body: string | undefined,
   correlationId: string,
 ): void {
+  response.writeHead(status, headersOf(headers, body, correlationId));
+  response.end(body);
+}
+
+function headersOf(
+  headers: Readonly<Record<string, string>>,
+  body: string | undefined,
+  correlationId: string,
+): Record<string, string> {
   const content =
     body === undefined
       ? {}
       : { 'content-type': 'application/fhir+json; charset=utf-8', 'content-length': String(Buffer.byteLength(body)) };
-  response.writeHead(status, { ...RESPONSE_HEADERS, 'x-correlation-id': correlationId, ...headers, ...content });
-  response.end(body);
+  return { ...RESPONSE_HEADERS, 'x-correlation-id': correlationId, ...headers, ...content };
+}
+
+/** How long a client that is still sending a body nobody wants is listened to. */
+const LINGER_MS = 2_000;
+
+/**
+ * Answers a request whose body is not wanted. Closing at once would reset the connection under a client that is still sending, and take
+ * the answer with it (RFC 9112 §9.6): what comes is read and dropped until the body or the patience ends.
+ */
+function sendBeforeTheEnd(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  correlationId: string,
+): void {
+  const request = response.req;
+  response.writeHead(status, headersOf({ ...headers, connection: 'close' }, body, correlationId));
+  response.write(body);
+  const timer = setTimeout(end, LINGER_MS);
+  function end() {
+    clearTimeout(timer);
+    response.end();
+  }
+  request.once('end', end).once('close', end).resume();
 }
 
 /** Health for whoever runs this: nothing about patients, so no token. */
