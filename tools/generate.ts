@@ -5,16 +5,22 @@ import { compartmentTable } from './generate/compartment.ts';
 import { readDefinitions } from './generate/definitions.ts';
 import { searchTable } from './generate/search.ts';
 import { structureTable } from './generate/structures.ts';
+import { summaryTable } from './generate/summary.ts';
+import { presenceTable, ruleTable, valueSetTable } from './generate/validation.ts';
 
 export const GENERATED_FOLDER = new URL('../packages/server/src/phi/generated/', import.meta.url);
 
 /** File name → content. */
 export function generate(): Record<string, string> {
-  const { structures, searchParameters, patientCompartment } = readDefinitions();
+  const { structures, searchParameters, patientCompartment, ...terminology } = readDefinitions();
   return {
     'structures.json': lines(structureTable(structures)),
-    'search-parameters.json': lines(searchTable(searchParameters), 1),
+    'search-parameters.json': lines(searchTable(searchParameters, structures), 1),
+    'summary.json': lines(summaryTable(structures)),
     'patient-compartment.json': lines(compartmentTable(patientCompartment)),
+    'rules.json': lines(ruleTable(structures)),
+    'value-sets.json': lines(valueSetTable(structures, terminology), 1),
+    'presence.json': lines(presenceTable(structures), 1),
   };
 }
 

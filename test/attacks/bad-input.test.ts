@@ -11,6 +11,7 @@ import {
   openSocket,
   refusalOf,
   statuses,
+  textOf,
 } from '../support/attacker.ts';
 import { type Call, type Product, startProduct } from '../support/product.ts';
 
@@ -115,6 +116,16 @@ test('[A5] a dot segment is no id, in no part of a request', async () => {
   const answer = await product.fhir(write('PUT', 'Patient/..', resource));
   assert.equal(refusalOf(answer), '501 FHIR_INTERACTION_UNSUPPORTED', 'in a transaction');
   assert.deepEqual(await countsOf(product, TYPES), counts);
+});
+
+test('[A5] a version that never was is not there, whatever stands in its place', async () => {
+  const created = await product.fhir({ path: '/Patient', role: 'clinician', json: { resourceType: 'Patient' } });
+  const history = `/Patient/${textOf(created.body['id'])}/_history`;
+  assert.equal((await product.fhir({ path: `${history}/1`, role: 'clinician' })).status, 200);
+  for (const version of ['2', '0', 'y', '1.0', '12345678901234567890']) {
+    const answer = await product.fhir({ path: `${history}/${version}`, role: 'clinician' });
+    assert.equal(refusalOf(answer), '404 FHIR_NOT_FOUND', version);
+  }
 });
 
 test('[A5] a body of 10 MiB is refused by its announced length and, chunked, as soon as it is too long', async () => {

@@ -165,6 +165,39 @@ const PATIENT_LIES: Readonly<Record<string, (patient: Sealed, other: Sealed) => 
   'another type': (patient) => {
     patient.resourceType = 'Person';
   },
+  'an element left out with its tokens': (patient) => {
+    delete (patient as Json)['telecom'];
+  },
+  'everything sealed left out, the root kept': ({ resourceType, id, extension }) => ({
+    resourceType,
+    id,
+    extension: extension.filter(isRoot),
+  }),
+  'everything sealed left out, the root too': ({ resourceType, id }) => ({ resourceType, id, gender: 'other' }),
+  'two tokens of one list exchanged': (patient) => {
+    nameOf(patient)['_given'] = nameOf(patient)['_given'].toReversed();
+  },
+  'one token of a list left out': (patient) => {
+    nameOf(patient).given.pop();
+    nameOf(patient)['_given'].pop();
+  },
+  'a token of a list once more': (patient) => {
+    nameOf(patient).given.push(nameOf(patient).given[0] as string);
+    nameOf(patient)['_given'].push(nameOf(patient)['_given'][0] as Marked);
+  },
+  'a token moved to another entry of its list': (patient) => {
+    const { given, _given: tokens, ...rest } = nameOf(patient);
+    patient.name = [rest, { given, _given: tokens }] as Sealed['name'];
+  },
+  'no proof': (patient) => {
+    rootParts(patient).splice(3);
+  },
+  'the proof of another record': (patient, other) => {
+    rootParts(patient)[3] = rootParts(other)[3] as Json;
+  },
+  'a field in place of the proof': (patient) => {
+    rootParts(patient)[3] = { ...rootParts(patient)[3], valueString: familyToken(patient).valueString };
+  },
   'an object in place of a text': (patient) => {
     nameOf(patient).text = { text: HOSTILE } as unknown as string;
   },
@@ -184,6 +217,57 @@ test('[E1] a sealed record opens only as it was sealed: every change to tokens, 
     assert.doesNotMatch(JSON.stringify(answer.body), /HOSTILE|Bobek|Kolibri/, what);
   }
   assert.deepEqual(told, []);
+});
+
+test('[E1] whatever part of a record is asked for, and by whom, nothing of a record is shown of which something was left out', async () => {
+  const patient = copyOf(`Patient/${alice}`);
+  delete (patient as Json)['telecom'];
+  const [one, list] = [patient, searchset([patient])];
+  const form = { family: 'Kolibrifamily' };
+  const seen: readonly (readonly [call: Call, body: unknown])[] = [
+    [{ path: `/Patient/${alice}` }, one],
+    [{ path: `/Patient/${alice}?_elements=telecom` }, one],
+    [{ path: `/Patient/${alice}?_elements=name` }, one],
+    [{ path: `/Patient/${alice}?_summary=text` }, one],
+    [{ path: `/Patient/${alice}`, role: 'partner' }, one],
+    [{ path: `/Patient/${alice}/_history` }, { ...list, type: 'history' }],
+    [{ method: 'POST', path: '/Patient/_search', form }, list],
+    [{ method: 'POST', path: '/Patient/_search', form: { ...form, _elements: 'name' } }, list],
+  ];
+  const told: string[] = [];
+  for (const [call, body] of seen) told.push(refusalOf(await lyingTo(call, () => ({ status: 200, body }))));
+  assert.deepEqual(new Set(told), new Set(['502 SEAL_NOT_AUTHENTIC']), told.join());
+});
+
+test('[E1] for who may open nothing no key is used, and nothing is verified', async () => {
+  const patient = copyOf(`Patient/${alice}`);
+  delete (patient as Json)['telecom'];
+  const call = { path: `/Patient/${alice}`, role: 'researcher' };
+  const answer = await lyingTo(call, () => ({ status: 200, body: patient }));
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  const entries = await product.ledger(`&correlationId=${String(answer.headers['x-correlation-id'])}`);
+  assert.deepEqual(
+    entries.map((entry) => entry['class']),
+    ['disclosure'],
+    'no access to a key',
+  );
+});
+
+test('[E1] a record without anything to seal is sealed too: nothing was taken from it', async () => {
+  const json = { resourceType: 'Observation', status: 'final', subject: { reference: `Patient/${alice}` } };
+  const path = await create({ ...json, code: { coding: [{ code: '718-7' }] } });
+  assert.equal((await product.fhir({ path: `/${path}`, role: 'clinician' })).status, 200);
+  const lies: readonly ((result: Sealed) => unknown)[] = [
+    (result) => (result.extension = withoutRoot(result)),
+    (result) => rootParts(result).splice(3),
+    (result) => (result.extension = copyOf(second).extension),
+  ];
+  for (const [index, lie] of lies.entries()) {
+    const result = copyOf(path);
+    lie(result);
+    const answer = await lyingTo({ path: `/${path}` }, () => ({ status: 200, body: result }));
+    assert.match(refusalOf(answer), /^502 (SEAL_NOT_AUTHENTIC|GATEWAY_UPSTREAM_UNSEALED)$/, `lie ${index}`);
+  }
 });
 
 test('[E1] a token does not open in another record of the same patient, nor in another element of the same kind', async () => {

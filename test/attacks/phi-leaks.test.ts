@@ -5,6 +5,7 @@ import { assertRefused } from '../support/attacker.ts';
 import {
   CANARIES,
   CANARY_BATCH,
+  CANARY_CONDITIONS,
   CANARY_MISUSES,
   CANARY_SEARCHES,
   canaryTransaction,
@@ -41,6 +42,11 @@ async function useAll(product: Product): Promise<void> {
   const written = await product.fhir({ path: '/', role: 'clinician', json: canaryTransaction() });
   assert.equal(written.status, 200, JSON.stringify(written.body));
   silent(written, 'transaction');
+  for (const call of CANARY_CONDITIONS) {
+    const answer = await product.fhir({ role: 'clinician', headers: { prefer: 'return=minimal' }, ...call });
+    assert.ok(answer.status < 300, JSON.stringify([call, answer.body]));
+    if (answer.status !== 201) silent(answer, 'condition');
+  }
   for (const form of CANARY_SEARCHES) {
     const answer = await product.fhir({ method: 'POST', path: '/Patient/_search', form, role: 'clinician' });
     assert.equal(answer.status, 200, JSON.stringify([form, answer.body]));

@@ -101,6 +101,9 @@ test('[A3] a header that comes twice, or not at all, is refused', async () => {
       /^HTTP\/1\.1 400 [^]*GATEWAY_HEADER_REFUSED/,
       header,
     );
+  const told = await say(product, get('/fhir/Patient', 'if-match: W/"1"\r\nif-match: W/"2"'));
+  assert.match(told, /Header if-match comes twice/);
+  assert.doesNotMatch(told, /Authorization|Content-Type and/, 'a hint at other headers misleads');
   const noHost = get('/fhir/Patient').replace('host: localhost\r\n', '');
   assert.deepEqual(statuses(await say(product, noHost)), [400]);
 });

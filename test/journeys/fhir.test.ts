@@ -97,6 +97,24 @@ test('[E1] update creates under an id the client chose, unless the id tells who 
   assert.deepEqual([telling.status, codeOf(telling)], [400, 'FHIR_ID_REFUSED']);
 });
 
+test('[E2] writers that create one Patient under one id at the same time all seal it under one key', async () => {
+  const id = randomUUID();
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, (_, n) =>
+      clinician({ method: 'PUT', path: `/Patient/${id}`, json: patient(`Twelfth${n}`, { id }) }),
+    ),
+  );
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200, 201]));
+  const scopes = await Promise.all(
+    answers.map(async (answer) => {
+      const written = await product.ledger(`&correlationId=${header(answer, 'x-correlation-id')}&class=write.outcome`);
+      return written.flatMap(({ event }) => plain(event)['subjects'] as string[]);
+    }),
+  );
+  assert.equal(scopes.flat().length, 12);
+  assert.equal(new Set(scopes.flat()).size, 1, 'subject keys of one patient');
+});
+
 test('[E1] a deleted resource is gone, its earlier version can be read', async () => {
   const { id } = await created(patient('Deleted'));
   assert.equal((await clinician({ method: 'DELETE', path: `/Patient/${id}` })).status, 204);

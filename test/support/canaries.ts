@@ -129,6 +129,7 @@ export const CANARY_SEARCHES: readonly Record<string, string>[] = [
   { email: EMAIL },
   { telecom: PHONE },
   { birthdate: BORN },
+  { birthdate: `ge${BORN}` },
   { 'address-postalcode': '99901', 'address-city': 'Kolibritown' },
 ];
 
@@ -141,9 +142,37 @@ const get = (path: string): Call => ({ path });
 const post = (json: object, headers: Record<string, string> = {}): Call => ({ path: '/Patient', json, headers });
 const observation = (members: object): Call => ({
   path: '/Observation',
-  json: { resourceType: 'Observation', status: 'final', code: {}, ...members },
+  json: { resourceType: 'Observation', status: 'final', code: { coding: [{ code: 'test' }] }, ...members },
 });
 const form = (fields: Record<string, string>): Call => ({ method: 'POST', path: '/Patient/_search', form: fields });
+const patch = (operations: readonly object[]): Call => ({
+  method: 'PATCH',
+  path: '/Patient/x1',
+  raw: JSON.stringify(operations),
+  headers: { 'content-type': 'application/json-patch+json' },
+});
+const observationOf = (reference: string) => ({
+  resource: {
+    resourceType: 'Observation',
+    status: 'final',
+    code: { coding: [{ code: 'test' }] },
+    subject: { reference },
+  },
+  request: { method: 'POST', url: 'Observation' },
+});
+const OBSERVATION_OF_NOBODY = observationOf('Patient?family=Kolibrinobody');
+
+/** Conditions by canaries as they may be stated: in a header, or in an entry of a bundle. */
+export const CANARY_CONDITIONS: readonly Call[] = [
+  post(PATIENT, { 'if-none-exist': `identifier=${Q(SSN)}` }),
+  post(PATIENT, { 'if-none-exist': `family=Kolibrifamily&birthdate=${BORN}` }),
+  bundle('transaction', { resource: PATIENT, request: { method: 'PUT', url: `Patient?identifier=${Q(SSN)}` } }),
+  bundle('transaction', {
+    resource: PATIENT,
+    request: { method: 'POST', url: 'Patient', ifNoneExist: `phone=${Q(PHONE)}` },
+  }),
+  bundle('transaction', observationOf(`Patient?identifier=${SSN}`)),
+];
 
 /** Requests that carry a canary where none may be: each must be refused, tell nobody and leave nothing. */
 export const CANARY_MISUSES: readonly (readonly [what: string, call: Call])[] = [
@@ -179,11 +208,10 @@ export const CANARY_MISUSES: readonly (readonly [what: string, call: Call])[] = 
   ['a path that is not normal', get('/Patient/Kolibri;1')],
   // forms
   ['a prefix search on a name', form({ 'name:contains': 'Kolibri' })],
-  ['a range of birth dates', form({ birthdate: `lt${BORN}` })],
   ['a form field nobody knows', form({ Kolibri: 'Kolibri' })],
-  ['a chain in the form', { ...form({ 'subject:Patient.family': 'Kolibrifamily' }), path: '/Observation/_search' }],
   // headers
-  ['If-None-Exist', post({ resourceType: 'Patient' }, { 'if-none-exist': `identifier=${SSN}` })],
+  ['If-None-Exist', post({ resourceType: 'Patient' }, { 'if-none-exist': `identifier:of-type=MR|MR|${SSN}` })],
+  ['If-None-Exist in raw UTF-8', post({ resourceType: 'Patient' }, { 'if-none-exist': 'family=Kolibrifamilyé' })],
   ['a method in a header', post({ resourceType: 'Patient' }, { 'x-http-method-override': 'Kolibri' })],
   ['a content type', post({ resourceType: 'Patient' }, { 'content-type': 'text/Kolibri' })],
   ['a token', { ...get('/Patient'), headers: { authorization: 'Bearer Kolibri' } }],
@@ -212,9 +240,17 @@ export const CANARY_MISUSES: readonly (readonly [what: string, call: Call])[] = 
   ['a method', bundle('transaction', { request: { method: 'Kolibri', url: 'Patient' } })],
   [
     'a conditional update',
-    bundle('transaction', { resource: PATIENT, request: { method: 'PUT', url: `Patient?identifier=${SSN}` } }),
+    bundle('transaction', { resource: PATIENT, request: { method: 'PUT', url: `Patient?Kolibri=${SSN}` } }),
   ],
-  ['a conditional delete', bundle('transaction', { request: { method: 'DELETE', url: `Patient?identifier=${SSN}` } })],
+  [
+    'a conditional delete',
+    bundle('transaction', { request: { method: 'DELETE', url: 'Patient?name:contains=Kolibri' } }),
+  ],
+  ['a conditional reference in a transaction', bundle('transaction', OBSERVATION_OF_NOBODY)],
+  ['an update by an identifier in the URL', { method: 'PUT', path: `/Patient?identifier=${Q(SSN)}`, json: PATIENT }],
+  ['a delete by a name in the URL', { method: 'DELETE', path: '/Patient?family=Kolibrifamily' }],
+  ['a patch', patch([{ op: 'Kolibri', path: '/Kolibri' }])],
+  ['a path of a patch', patch([{ op: 'remove', path: '/name/0/Kolibri~family' }])],
   [
     'a search in a transaction',
     bundle('transaction', { request: { method: 'GET', url: 'Patient?family=Kolibrifamily' } }),
@@ -223,7 +259,7 @@ export const CANARY_MISUSES: readonly (readonly [what: string, call: Call])[] = 
     'ifNoneExist',
     bundle('transaction', {
       resource: PATIENT,
-      request: { method: 'POST', url: 'Patient', ifNoneExist: `identifier=${SSN}` },
+      request: { method: 'POST', url: 'Patient', ifNoneExist: `identifier=${SSN}&_sort=Kolibri` },
     }),
   ],
   [
@@ -245,8 +281,8 @@ export const CANARY_BATCH: Call = {
       { fullUrl: `urn:record:${SSN}`, request: { method: 'GET', url: 'Patient?family=Kolibrifamily' } },
       { request: { method: 'GET', url: `Patient?identifier=${SSN}` } },
       { request: { method: 'GET', url: 'Observation?subject:Patient.family=Kolibrifamily' } },
-      { request: { method: 'DELETE', url: `Patient?identifier=${SSN}` } },
-      { resource: PATIENT, request: { method: 'POST', url: 'Patient', ifNoneExist: `identifier=${SSN}` } },
+      { request: { method: 'DELETE', url: `Patient?Kolibri=${SSN}` } },
+      { resource: PATIENT, request: { method: 'POST', url: 'Patient', ifNoneExist: `identifier=${SSN}&Kolibri=1` } },
       {
         resource: { resourceType: 'Patient', id: 'x1' },
         request: { method: 'PUT', url: 'Patient/x1', ifMatch: 'Kolibri\r\nx: y' },

@@ -76,7 +76,8 @@ export class Product {
   readonly dataDir: string;
   readonly gatewayPort: number;
   readonly adminPort: number;
-  readonly #env: Readonly<Record<string, string>>;
+  /** Environment of its next start. */
+  env: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
   readonly #pools = new Map<number, Pool>();
   /** What `up` printed. */
@@ -86,7 +87,7 @@ export class Product {
     this.dataDir = dataDir;
     this.gatewayPort = gatewayPort;
     this.adminPort = adminPort;
-    this.#env = env;
+    this.env = env;
   }
 
   get paths() {
@@ -110,7 +111,7 @@ export class Product {
     this.output = '';
     const ports = ['--gateway-port', String(this.gatewayPort), '--admin-port', String(this.adminPort)];
     const child = spawn(process.execPath, [MAIN, 'up', '--data-dir', this.dataDir, ...ports], {
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...this.#env },
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

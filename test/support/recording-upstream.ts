@@ -16,8 +16,11 @@ export interface Reply {
   readonly dripMs?: number;
 }
 
-/** Says what to answer instead of the truth; undefined: never anything at all. */
-export type Lie = (truth: Reply, request: { readonly method: string; readonly path: string }) => Reply | undefined;
+/** Says what to answer instead of the truth, at once or later; undefined: never anything at all. */
+export type Lie = (
+  truth: Reply,
+  request: { readonly method: string; readonly path: string },
+) => Reply | undefined | Promise<Reply | undefined>;
 
 export class RecordingUpstream {
   /** Holds the record of everything received, as files. */
@@ -55,7 +58,7 @@ export class RecordingUpstream {
     const head = [`${method} ${request.url ?? ''}`, ...request.rawHeaders].join('\n');
     // As sent, and as somebody would read it who decodes it.
     appendFileSync(join(this.folder, 'received.txt'), `${head}\n${body}\n${decoded(path)}\n${decoded(body)}\n`);
-    const reply = this.lie(this.#truth(method, path, body), { method, path });
+    const reply = await this.lie(this.#truth(method, path, body), { method, path });
     if (!reply) return;
     response.writeHead(reply.status, { 'content-type': 'application/fhir+json', ...reply.headers });
     if (reply.dripMs) return drip(response, reply.dripMs);
@@ -91,10 +94,10 @@ export class RecordingUpstream {
   /** Names given by `fullUrl` are resolved as R4 wants it. */
   #transaction(bundle: Json): Json {
     const entries = bundle['entry'] as { fullUrl?: string; resource: Json; request: { url: string } }[];
-    const ids = entries.map(() => `r${this.#nextId++}`);
+    const ids = entries.map(({ request }) => request.url.split('/')[1] ?? `r${this.#nextId++}`);
     const resolved = entries.reduce(
       (text, { fullUrl, request }, index) =>
-        fullUrl ? text.replaceAll(`"${fullUrl}"`, `"${request.url}/${ids[index]}"`) : text,
+        fullUrl ? text.replaceAll(`"${fullUrl}"`, `"${request.url.split('/')[0]}/${ids[index]}"`) : text,
       JSON.stringify(entries.map(({ resource }) => resource)),
     );
     const stored = (JSON.parse(resolved) as Json[]).map((resource, index) =>

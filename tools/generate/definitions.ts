@@ -2,12 +2,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { CompartmentDefinition, SearchParameter, StructureDefinition } from '@medplum/fhirtypes';
+import type {
+  CodeSystem,
+  CompartmentDefinition,
+  SearchParameter,
+  StructureDefinition,
+  ValueSet,
+} from '@medplum/fhirtypes';
 
 export interface Definitions {
   readonly structures: readonly StructureDefinition[];
   readonly searchParameters: readonly SearchParameter[];
   readonly patientCompartment: CompartmentDefinition;
+  readonly valueSets: readonly ValueSet[];
+  readonly codeSystems: readonly CodeSystem[];
 }
 
 /** Profiles of the package that are illustrations, or search inside optional extensions. */
@@ -22,6 +30,8 @@ export function readDefinitions(): Definitions {
     structures: (all('StructureDefinition-') as StructureDefinition[]).filter(isCoreStructure),
     searchParameters: (all('SearchParameter-') as SearchParameter[]).filter(isCoreParameter),
     patientCompartment: read('CompartmentDefinition-patient.json') as CompartmentDefinition,
+    valueSets: all('ValueSet-') as ValueSet[],
+    codeSystems: all('CodeSystem-') as CodeSystem[],
   };
 }
 

@@ -5,8 +5,10 @@ import { type CliServices, processTerminal, readyScreen, runCli } from './cli/in
 import { explainConfig } from './config/index.ts';
 import { createLog, systemClock } from './core/index.ts';
 import { postgresVersion } from './db/index.ts';
+import { DEFAULT_POLICY, loadPolicy } from './gateway/index.ts';
 import { mintDevelopmentToken } from './identity/index.ts';
 import {
+  loadCatalogue,
   loadLocated,
   PROCESS_NAMES,
   type LocationOptions,
@@ -56,6 +58,11 @@ const services: CliServices = {
     return mintDevelopmentToken(paths, request, systemClock);
   },
   explainConfig: (options) => explainConfig(loadLocated(options)),
+  sealing(options) {
+    const { config } = loadLocated(options);
+    const { openedBy } = loadPolicy(config.gateway.policyFile ?? DEFAULT_POLICY);
+    return { catalogue: loadCatalogue(config), openedBy };
+  },
   doctorFacts(options) {
     const { config, paths } = loadLocated(options);
     return {

@@ -5,5 +5,6 @@ export { createDataKey, generateDataKey, keyIdOf, type RandomBytes } from './dat
 export { createEngine } from './engine.ts';
 export { envelopeKeyId, openBytes, sealBytes } from './envelope.ts';
 export { SealError, type SealErrorCode } from './errors.ts';
+export { normalise } from './normalise.ts';
 export { isToken, tokenKeyId } from './token.ts';
 export type { DataKey, FieldContext, Json, KeyId, OpenItem, SealEngine, SealItem } from './types.ts';

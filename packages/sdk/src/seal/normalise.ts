@@ -23,6 +23,8 @@ type Normaliser = (text: string, system: string) => string;
 const NORMALISERS: ReadonlyMap<string, Normaliser> = new Map<string, Normaliser>([
   ['family', foldWords],
   ['given', foldWords],
+  ['family-prefix', foldWords],
+  ['given-prefix', foldWords],
   ['city', foldWords],
   ['identifier', (text, system) => (system === SSN_SYSTEM ? digits(text) : fold(text).trim())],
   ['phone', phone],

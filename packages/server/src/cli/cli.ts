@@ -6,13 +6,14 @@ import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { ledgerCommand } from './commands/ledger.ts';
 import { processCommand } from './commands/process.ts';
+import { sealCommand } from './commands/seal.ts';
 import { tokenCommand } from './commands/token.ts';
 import { upCommand } from './commands/up.ts';
 import type { CliContext, CliServices } from './context.ts';
 import { renderError } from './failure.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
-const VERBS = [upCommand, tokenCommand, demoCommand, configCommand, doctorCommand, ledgerCommand];
+const VERBS = [upCommand, tokenCommand, demoCommand, configCommand, doctorCommand, ledgerCommand, sealCommand];
 
 function buildCli(context: CliContext): Command {
   const program = new Command('keyward').description('The encryption gateway for healthcare APIs.');

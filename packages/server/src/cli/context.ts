@@ -1,6 +1,7 @@
 /** What every verb is given: the terminal, the clock, and the functions of rooms that `main.ts` connects. */
 import type { ConfigRow } from '../config/index.ts';
 import type { Clock } from '../core/index.ts';
+import type { Catalogue, FieldClass } from '../phi/index.ts';
 import type { Role } from './roles.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -44,6 +45,12 @@ export interface DoctorFacts {
   readonly developmentRootFile: string;
 }
 
+export interface Sealing {
+  readonly catalogue: Catalogue;
+  /** Roles of the access policy that some rule lets open a class of a type. */
+  readonly openedBy: (type: string, fieldClass: FieldClass) => readonly string[];
+}
+
 export interface CliServices {
   /** Runs until it is told to stop. */
   up(options: UpOptions): Promise<void>;
@@ -52,6 +59,8 @@ export interface CliServices {
   mintToken(options: TokenOptions): Promise<string>;
   /** Secrets are redacted already. */
   explainConfig(options: CommonOptions): readonly ConfigRow[];
+  /** What is sealed by the configuration, and who may open it. */
+  sealing(options: CommonOptions): Sealing;
   doctorFacts(options: CommonOptions): DoctorFacts;
   /** Version line of the PostgreSQL that comes with Keyward. @throws KeywardError `DB_BINARY` */
   postgresVersion(): Promise<string>;

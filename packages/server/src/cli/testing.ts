@@ -16,6 +16,7 @@ import {
   mintDevelopmentToken,
 } from '../identity/index.ts';
 import type { LedgerEntry, TailQuery } from '../ledger/index.ts';
+import { createCatalogue } from '../phi/index.ts';
 import { runCli } from './cli.ts';
 import type { CliServices } from './context.ts';
 import { writeInstance } from './instance.ts';
@@ -130,6 +131,7 @@ function servicesOf(paths: DataPaths): CliServices {
     processes: [],
     mintToken: (options) => mintDevelopmentToken(paths, { ...options, audience: AUDIENCE }, systemClock),
     explainConfig: () => [],
+    sealing: () => ({ catalogue: createCatalogue(), openedBy: () => ['clinician'] }),
     doctorFacts: () => ({ gatewayPort: 0, adminPort: 0, developmentRootFile: join(paths.rootKeyDir, 'root.key') }),
     postgresVersion: async () => 'postgres (PostgreSQL) 18.4',
     sealEngine: () => 'typescript',

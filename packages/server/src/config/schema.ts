@@ -25,6 +25,24 @@ function isPlainUrl(text: string): boolean {
   return url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
 }
 
+const profileSource = z.strictObject({
+  files: z
+    .array(z.string().min(1))
+    .min(1)
+    .meta({ description: 'FHIR JSON files, or folders of them: profiles, extensions, value sets, code systems.' }),
+  appliesTo: z
+    .string()
+    .regex(/^(declared|[A-Z][A-Za-z]+)$/)
+    .meta({
+      description:
+        '`declared`: resources that name the profile in `meta.profile`; or a type, every resource of which must satisfy it.',
+    }),
+  unchecked: z
+    .array(z.url())
+    .default([])
+    .meta({ description: 'Urls of definitions and value sets that the profiles refer to, and that are not checked.' }),
+});
+
 const gateway = z.strictObject({
   host,
   port: port('Port of the gateway.', 8443),
@@ -48,6 +66,21 @@ const gateway = z.strictObject({
     .optional()
     .meta({ description: 'FHIR base of the server behind the gateway. Default: the built-in store.' }),
   upstreamTimeoutMs: duration('How long the upstream may take to answer, in milliseconds.', 30_000),
+  existingData: z.enum(['refuse', 'backfill', 'undo']).default('refuse').meta({
+    description:
+      'Records that the upstream holds unsealed: shown to nobody (refuse); shown as role and purpose permit while "keyward seal backfill" runs (backfill); the same while "keyward seal backfill --undo" puts plaintext back, and no other writes (undo).',
+  }),
+  prefixSearch: z
+    .array(z.enum(['family', 'given']))
+    .default([])
+    .meta({
+      description:
+        'Names of persons that are found by their beginnings (3 to 8 letters) as well: further blind indexes stand beside each record. What that tells: "keyward seal leakage". Records of before are found so after "keyward seal backfill --reseal".',
+    }),
+  profiles: z.array(profileSource).default([]).meta({
+    description:
+      'Profiles that resources must satisfy when they are written, each with `files`, `appliesTo` and `unchecked`.',
+  }),
   policyFile: z
     .string()
     .optional()
@@ -95,6 +128,57 @@ const identity = z.strictObject({
     .meta({ description: 'Token issuers. With none, the development issuer is used, from loopback only.' }),
 });
 
+const seal = z.strictObject({
+  overridesFile: z
+    .string()
+    .optional()
+    .meta({ description: 'What is sealed otherwise than by default (YAML). Default: nothing.' }),
+  earlierOverridesFiles: z.array(z.string()).default([]).meta({
+    description: 'Overrides files that records were sealed under before, so that these open.',
+  }),
+});
+
+/** Of the gateway itself, or on its port. */
+const RESERVED_PREFIXES: readonly string[] = ['/fhir', '/healthz', '/readyz', '/metrics'];
+
+const operations = (what: string) =>
+  z
+    .array(z.string().regex(/^(GET|POST|PUT|PATCH|DELETE) \/\S*$/))
+    .default([])
+    .meta({ description: what });
+
+const api = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,31}$/)
+      .meta({ description: 'Name of the API; part of every seal, so it can never change.' }),
+    prefix: z
+      .string()
+      .regex(/^\/[a-z0-9-]+$/)
+      .refine((prefix) => !RESERVED_PREFIXES.includes(prefix), 'taken by the gateway')
+      .meta({ description: 'First segment of its paths at the gateway.' }),
+    upstream: z.strictObject({
+      url: z
+        .url({ protocol: /^https?$/ })
+        .refine(isPlainUrl, 'no credentials, query or fragment')
+        .meta({ description: 'Base of the API behind the gateway.' }),
+    }),
+    openapi: z.string().optional().meta({ description: 'Its OpenAPI 3.0 or 3.1 description with x-phi.' }),
+    map: z.string().optional().meta({ description: 'Its map file, where there is no description.' }),
+    policyFile: z.string().meta({ description: 'Who may do what with it (YAML).' }),
+    allowUnmappedPlaintextRequests: operations('Operations that take JSON without a schema, in clear.'),
+    allowUnmappedPlaintextResponses: operations('Operations that answer JSON without a schema, in clear.'),
+  })
+  .refine(({ openapi, map }) => (openapi === undefined) !== (map === undefined), 'either openapi or map');
+
+const apis = z
+  .array(api)
+  .default([])
+  .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'two APIs have one name')
+  .refine((all) => new Set(all.map(({ prefix }) => prefix)).size === all.length, 'two APIs have one prefix')
+  .meta({ description: 'JSON APIs beside FHIR, each with name, prefix, upstream, description and policy.' });
+
 export const configSchema = z.strictObject({
   tenant: z
     .string()
@@ -106,6 +190,8 @@ export const configSchema = z.strictObject({
   keys: keys.prefault({}),
   ledger: ledger.prefault({}),
   identity: identity.prefault({}),
+  apis,
+  seal: seal.prefault({}),
 });
 
 export type Config = z.infer<typeof configSchema>;

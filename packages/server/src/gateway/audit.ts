@@ -1,12 +1,23 @@
 /** Ledger events of a request: who, what, whose, why, decided by which rule; never what a record says. */
 import { type AuditEvent, type EventClass, KeywardError, newUuid } from '../core/index.ts';
 import type { Exchange, Finding, Gateway } from './exchange.ts';
+import type { Decision } from './policy.ts';
+
+/** What the ledger and the log want to know of a request, whatever API it is to. */
+export interface Audited extends Pick<Exchange, 'gateway' | 'correlationId' | 'incoming' | 'principal' | 'targets'> {
+  readonly route: { readonly name: string; readonly type: string; readonly id: string };
+  readonly decision: Pick<Decision, 'rule'> | undefined;
+  readonly operations: readonly { readonly decision: Pick<Decision, 'rule'> }[];
+}
 
 type Details = Partial<
-  Pick<AuditEvent, 'resources' | 'subjects' | 'classes' | 'keyIds' | 'status' | 'code' | 'decision' | 'rule'>
+  Pick<
+    AuditEvent,
+    'resources' | 'subjects' | 'classes' | 'keyIds' | 'status' | 'code' | 'decision' | 'rule' | 'interaction'
+  >
 >;
 
-export function auditEvent(exchange: Exchange, eventClass: EventClass, details: Details): AuditEvent {
+export function auditEvent(exchange: Audited, eventClass: EventClass, details: Details): AuditEvent {
   const { gateway, correlationId, principal, route, decision, operations } = exchange;
   return {
     id: newUuid(),
@@ -23,7 +34,7 @@ export function auditEvent(exchange: Exchange, eventClass: EventClass, details: 
   };
 }
 
-function actorOf({ principal, incoming }: Exchange): AuditEvent['actor'] {
+function actorOf({ principal, incoming }: Audited): AuditEvent['actor'] {
   const address = incoming.remoteAddress;
   if (!principal) return { sub: '-', address };
   const { sub, role, client, issuer } = principal;
@@ -31,7 +42,7 @@ function actorOf({ principal, incoming }: Exchange): AuditEvent['actor'] {
 }
 
 /** A request that ended in an error: refused (denial) or permitted and failed. */
-export function errorEvent(exchange: Exchange, error: KeywardError): AuditEvent {
+export function errorEvent(exchange: Audited, error: KeywardError): AuditEvent {
   const { type, id } = exchange.route;
   const targets = type === '' ? exchange.targets : [id === '' ? type : `${type}/${id}`];
   const refused = isRefusal(error);
@@ -60,17 +71,20 @@ export const unreadableEvent = ({ tenant, clock }: Gateway, address: string): Au
 
 /** Permitted requests that found nothing are failures, not denials; what the gateway does not support (501) it refuses. */
 const isRefusal = ({ code, row }: KeywardError): boolean =>
-  (row.status < 500 || row.status === 501) && code !== 'FHIR_NOT_FOUND' && code !== 'FHIR_GONE';
+  (row.status < 500 || row.status === 501) &&
+  code !== 'FHIR_NOT_FOUND' &&
+  code !== 'FHIR_GONE' &&
+  code !== 'API_NOT_FOUND';
 
 /** Whether the ledger itself just failed: it is not asked a second time within the request. */
 export const isOfTheLedger = (error: unknown): boolean =>
   error instanceof KeywardError && (error.code === 'LEDGER_UNAVAILABLE' || isOfTheLedger(error.cause));
 
 /** What is not the caller's fault goes to the log with its cause. */
-export function logFailure({ gateway, correlationId }: Exchange, error: KeywardError): void {
+export function logFailure({ gateway, correlationId }: Audited, error: KeywardError): void {
   if (error.row.status >= 500 && error.row.status !== 501)
     gateway.log.error('request failed', { correlationId, code: error.code, error });
 }
 
-export const referencesOf = (findings: readonly Finding[]): string[] =>
+export const referencesOf = (findings: readonly Pick<Finding, 'resource'>[]): string[] =>
   findings.map(({ resource }) => `${resource.resourceType}/${resource.id ?? ''}`);

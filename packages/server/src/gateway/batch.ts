@@ -3,9 +3,8 @@ import type { Json } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError, toOperationOutcome } from '../core/index.ts';
 import { errorEvent, isOfTheLedger, logFailure } from './audit.ts';
 import { type Exchange, type Incoming, newExchange } from './exchange.ts';
-import { relativeUrl } from './operations.ts';
-import { FHIR_PREFIX } from './steps/admit.ts';
-import { bundleEntries } from './steps/plan-write.ts';
+import { bundleEntries } from './operations.ts';
+import { FHIR_PREFIX, relativeUrl } from './routes.ts';
 
 const FHIR_ROOT = `${FHIR_PREFIX}/`;
 

@@ -2,53 +2,85 @@
 import { KeywardError } from '../core/index.ts';
 import { isBatch, replyBatch } from './batch.ts';
 import type { Exchange, Step } from './exchange.ts';
+import { refuseInBatch, replyFile, replyKickOff, replyStatus } from './export/steps.ts';
 import { ROUTE_NAMES, type RouteName } from './routes.ts';
 import { admit, refuseUnsupported } from './steps/admit.ts';
 import { authenticate } from './steps/authenticate.ts';
 import { authorise } from './steps/authorise.ts';
 import { planCapabilities, replyCapabilities } from './steps/capabilities.ts';
+import { backfill, refuseWhileUndoing } from './steps/backfill.ts';
+import { replyContent } from './steps/binary.ts';
 import { disclose } from './steps/disclose.ts';
-import { forward, planRead } from './steps/forward.ts';
+import { discloseExisting } from './steps/existing.ts';
+import { planEverything, reauthoriseEverything } from './steps/everything.ts';
+import { forward, forwardWrite, planRead } from './steps/forward.ts';
+import { patchCurrent, planPatch, readPatchBody } from './steps/patch.ts';
 import { planHistory, planTypeSearch } from './steps/plan-search.ts';
 import { planTransaction, planWrite } from './steps/plan-write.ts';
-import { readForm, readJsonBody } from './steps/read-body.ts';
+import { present } from './steps/present.ts';
+import { readForm, readJsonBody, readParameters } from './steps/read-body.ts';
 import { reauthoriseMatches, reauthoriseOne, reauthoriseVersions } from './steps/reauthorise.ts';
 import { recordIntent, recordOutcome } from './steps/record.ts';
-import { replyHistory, replyResource, replySearchset, replyTransaction, replyWritten } from './steps/reply.ts';
+import { replyEverything, replyHistory, replyResource, replySearchset } from './steps/reply.ts';
+import { replyTransaction, replyWritten } from './steps/reply-written.ts';
+import { resolveConditions, resolveReferences } from './steps/resolve.ts';
 import { sealTransaction, sealWrite } from './steps/seal.ts';
+import { replySmartConfiguration } from './steps/smart-configuration.ts';
+import { validate } from './steps/validate.ts';
 
-// A step runs on a route where its row has an x. `capabilities` needs no token: clients read it to learn how to get one.
+// A step runs on a route where its row has an x. `capabilities` and `smart` need no token: clients read them to learn how to get one.
 // biome-ignore format: a table
 const TABLE: readonly (readonly [step: Step, marks: string])[] = [
-  //                    capabil. read  vread history search create update delete bundle unsupp.
-  [admit,              '   x      x      x      x      x      x      x      x      x      x    '], //  2 path, headers, size
-  [authenticate,       '   .      x      x      x      x      x      x      x      x      x    '], //  3 token
-  [refuseUnsupported,  '   x      x      x      x      x      x      x      x      x      x    '], //  4 interaction, type
-  [authorise,          '   .      x      x      x      x      x      x      x      .      .    '], //  5 role, purpose, scope
-  [readForm,           '   .      .      .      .      x      .      .      .      .      .    '],
-  [readJsonBody,       '   .      .      .      .      .      x      x      .      x      .    '],
-  [batchOnly,          '   .      .      .      .      .      .      .      .      x      .    '],
-  [planCapabilities,   '   x      .      .      .      .      .      .      .      .      .    '],
-  [planRead,           '   .      x      x      .      .      .      .      .      .      .    '],
-  [planHistory,        '   .      .      .      x      .      .      .      .      .      .    '],
-  [planTypeSearch,     '   .      .      .      .      x      .      .      .      .      .    '], //  6 no PHI in the URL
-  [planWrite,          '   .      .      .      .      .      x      x      x      .      .    '], //  7 shape
-  [planTransaction,    '   .      .      .      .      .      .      .      .      x      .    '], //  5, 7 entry by entry
-  [recordIntent,       '   .      .      .      .      .      x      x      x      x      .    '], //  8 durable
-  [sealWrite,          '   .      .      .      .      .      x      x      x      .      .    '], //  9 seal
-  [sealTransaction,    '   .      .      .      .      .      .      .      .      x      .    '],
-  [forward,            '   x      x      x      x      x      x      x      x      x      .    '], // 10 upstream
-  [reauthoriseOne,     '   .      x      x      .      .      .      .      .      .      .    '], // 11 again, per resource
-  [reauthoriseVersions,'   .      .      .      x      .      .      .      .      .      .    '],
-  [reauthoriseMatches, '   .      .      .      .      x      .      .      .      .      .    '],
-  [recordOutcome,      '   .      .      .      .      .      x      x      x      x      .    '], // 12 durable
-  [disclose,           '   .      x      x      x      x      .      .      .      .      .    '], // 12 durable, 13 open
-  [replyCapabilities,  '   x      .      .      .      .      .      .      .      .      .    '], // 14 links, 15 headers
-  [replyResource,      '   .      x      x      .      .      .      .      .      .      .    '],
-  [replyHistory,       '   .      .      .      x      .      .      .      .      .      .    '],
-  [replySearchset,     '   .      .      .      .      x      .      .      .      .      .    '],
-  [replyWritten,       '   .      .      .      .      .      x      x      x      .      .    '],
-  [replyTransaction,   '   .      .      .      .      .      .      .      .      x      .    '],
+  //                    capabil. read  vread history search every. create update delete patch  bundle export status file   smart  backf. unsupp.
+  [admit,              '   x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x    '], //  2 path, headers, size
+  [authenticate,       '   .      x      x      x      x      x      x      x      x      x      x      x      x      x      .      x      x    '], //  3 token
+  [refuseUnsupported,  '   x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x    '], //  4 interaction, type
+  [authorise,          '   .      x      x      x      x      x      x      x      x      x      .      .      .      .      .      .      .    '], //  5 role, purpose, scope
+  [readForm,           '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [readParameters,     '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
+  [readJsonBody,       '   .      .      .      .      .      .      x      x      .      .      x      .      .      .      .      x      .    '],
+  [readPatchBody,      '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
+  [batchOnly,          '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
+  [refuseInBatch,      '   .      .      .      .      .      .      .      .      .      .      .      x      x      x      .      x      .    '],
+  [refuseWhileUndoing, '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '],
+  [planCapabilities,   '   x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planRead,           '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planHistory,        '   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planTypeSearch,     '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '], //  6 no PHI in the URL
+  [planEverything,     '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planWrite,          '   .      .      .      .      .      .      x      x      x      .      .      .      .      .      .      .      .    '], //  7 shape
+  [planTransaction,    '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '], //  5, 7 entry by entry
+  [planPatch,          '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
+  [patchCurrent,       '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '], // 10-13 of the version it starts from
+  [backfill,           '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .    '], //  5-15 a page of what the upstream holds already
+  [validate,           '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '], //  7 R4 and profiles
+  [recordIntent,       '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '], //  8 durable
+  [resolveConditions,  '   .      .      .      .      .      .      x      x      x      .      x      .      .      .      .      .      .    '], // 10-13 of what a condition means
+  [resolveReferences,  '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
+  [sealWrite,          '   .      .      .      .      .      .      x      x      x      x      .      .      .      .      .      .      .    '], //  9 seal
+  [sealTransaction,    '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
+  [forward,            '   x      x      x      x      x      x      .      .      .      .      .      .      .      .      .      .      .    '], // 10 upstream
+  [forwardWrite,       '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '],
+  [reauthoriseOne,     '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '], // 11 again, per resource
+  [reauthoriseVersions,'   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [reauthoriseMatches, '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [reauthoriseEverything,'   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
+  [recordOutcome,      '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '], // 12 durable
+  [discloseExisting,   '   .      .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .    '],
+  [disclose,           '   .      x      x      x      x      x      .      .      .      .      .      .      .      .      .      .      .    '], // 12 durable, 13 open
+  [present,            '   .      x      x      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyCapabilities,  '   x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '], // 14 links, 15 headers
+  [replyContent,       '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyResource,      '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyHistory,       '   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replySearchset,     '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyEverything,    '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyWritten,       '   .      .      .      .      .      .      x      x      x      x      .      .      .      .      .      .      .    '],
+  [replyTransaction,   '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
+  [replyKickOff,       '   .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .    '], //  5-15 of an export: each page of a file goes through 10-13
+  [replyStatus,        '   .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .    '],
+  [replyFile,          '   .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .    '],
+  [replySmartConfiguration, '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .    '],
 ];
 
 /** The steps of each route, in order. */
@@ -71,9 +103,13 @@ function compile(): Record<RouteName, Step[]> {
 export async function runPipeline(exchange: Exchange): Promise<void> {
   // Which route it is follows from the path; `admit`, first on every route, finds out.
   admit(exchange);
-  for (const step of PIPELINE[exchange.route.name].slice(1)) {
-    await step(exchange);
-    if (exchange.reply) return;
+  try {
+    for (const step of PIPELINE[exchange.route.name].slice(1)) {
+      await step(exchange);
+      if (exchange.reply) return;
+    }
+  } finally {
+    exchange.loans.giveBack();
   }
 }
 

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { KeywardError } from '../core/index.ts';
 import type { Principal } from '../identity/index.ts';
 import { FIELD_CLASSES } from '../phi/index.ts';
-import { DEFAULT_POLICY, loadPolicy, type PolicyInteraction } from './policy.ts';
+import { DEFAULT_POLICY, loadPolicy, POLICY_INTERACTIONS, type PolicyInteraction, type PolicyTerms } from './policy.ts';
 
 const policy = loadPolicy(DEFAULT_POLICY);
 const caller = (change: Partial<Principal> = {}): Principal => ({
@@ -33,10 +33,10 @@ function outcome(change: Partial<Principal>, interaction: PolicyInteraction = 'r
 
 const folder = mkdtempSync(join(tmpdir(), 'keyward-policy-'));
 after(() => rmSync(folder, { recursive: true }));
-function loading(rule: string): () => unknown {
+function loading(rule: string, terms?: PolicyTerms): () => unknown {
   const file = join(folder, 'policy.yaml');
   writeFileSync(file, `version: 1\nroles:\n  clerk:\n    mfa: true\n    rules:\n      - ${rule}\n`);
-  return () => loadPolicy(file);
+  return () => loadPolicy(file, terms);
 }
 
 test('[A3] what no rule permits is denied: role, purpose, type and interaction all must fit', () => {
@@ -101,10 +101,33 @@ test('[A4] a rule that may update without seeing everything is refused when the 
   assert.doesNotThrow(loading(rule("['*']")));
 });
 
+test('[A4] who may update, but is shown only a part by every rule, is refused where bodies do not say that they are a part', () => {
+  const terms = { isType: () => true, interactions: POLICY_INTERACTIONS, compartments: false, tagsParts: false };
+  const rule = (interactions: string, open: string, purposes = '[TREAT]') =>
+    `{ id: ${interactions.replace(/\W+/g, '')}, purposes: ${purposes}, types: ['crm:Member'], interactions: ${interactions}, open: ${open} }`;
+  const all = (...rules: string[]) => loading(rules.join('\n      - '), terms);
+  const update = rule('[update]', "['*']");
+  assert.throws(all(rule('[search]', '[name]'), update), { code: 'CONFIG_INVALID' });
+  assert.throws(all(rule('[read, search]', '[name]'), rule('[update]', "['*']", '[TREAT, HPAYMT]')), {
+    code: 'CONFIG_INVALID',
+  });
+  assert.doesNotThrow(all(rule('[search]', '[name]'), rule('[read]', "['*']"), update));
+  assert.doesNotThrow(all(rule('[search]', '[name]', '[HPAYMT]'), update));
+  assert.doesNotThrow(all(update));
+});
+
 test("[A3] a patient may look into the directory, which is nobody's record", () => {
   const patient = caller({ role: 'patient', purpose: 'PATRQT', scopes: ['patient/*.rs'], patient: 'p1' });
   const { rule, patient: limitedTo } = policy.decide(patient, 'read', 'Practitioner');
   assert.deepEqual([rule, limitedTo], ['patient-directory', undefined]);
+});
+
+test('[A3] a patient scope looks up directory entries unlimited, and is limited in all that it does to them', () => {
+  const limited = caller({ scopes: ['patient/*.cruds'], patient: 'p1' });
+  const limitOf = (interaction: PolicyInteraction) => policy.decide(limited, interaction, 'Organization').patient;
+  for (const interaction of ['read', 'vread', 'search'] as const) assert.equal(limitOf(interaction), undefined);
+  for (const interaction of ['history', 'create', 'update', 'delete'] as const)
+    assert.equal(limitOf(interaction), 'p1');
 });
 
 test('[A3] a rule that can never decide is refused when the policy is loaded', () => {
@@ -137,4 +160,26 @@ test('[A3] a policy with unknown types, classes, interactions or members is refu
   ]) {
     assert.throws(loading(text(change)), { code: 'CONFIG_INVALID' }, JSON.stringify(change));
   }
+});
+
+test('[A3] an export needs a rule that names it and a system scope', () => {
+  const system = { scopes: ['system/*.rs'] };
+  assert.equal(outcome(system, 'export'), 'clinician-care');
+  assert.equal(outcome({ role: 'researcher', purpose: 'HRESCH', ...system }, 'export'), 'researcher-deidentified');
+  assert.equal(outcome({ scopes: ['user/*.cruds'] }, 'export'), 'ACCESS_SCOPE');
+  assert.equal(outcome({ role: 'billing', purpose: 'HPAYMT', ...system }, 'export'), 'ACCESS_DENIED');
+  assert.equal(outcome({ role: 'patient', purpose: 'PATRQT', patient: 'p1', ...system }, 'export'), 'ACCESS_DENIED');
+});
+
+test('[A3] a rule that exports one compartment is refused when the policy is loaded', () => {
+  const rule = (more: string) =>
+    `{ id: r, purposes: [PATRQT], types: [Patient], interactions: [read, export], open: [name]${more} }`;
+  assert.throws(loading(rule(', compartment: patient')), { code: 'CONFIG_INVALID' });
+  assert.doesNotThrow(loading(rule('')));
+});
+
+test('[A4] who may open a class of a type is answered by the rules that let read it', () => {
+  assert.deepEqual(policy.openedBy('Patient', 'name'), ['clinician', 'billing', 'partner', 'patient']);
+  assert.deepEqual(policy.openedBy('Patient', 'narrative'), ['clinician', 'patient']);
+  assert.deepEqual(policy.openedBy('Observation', 'name'), ['clinician', 'patient']);
 });

@@ -18,6 +18,15 @@ const CASES: [scopes: string, interaction: PolicyInteraction, type: string, gran
   ['user/Patient.read', 'create', 'Patient', 'none'],
   ['user/Patient.write', 'delete', 'Patient', 'user'],
   ['user/*.*', 'create', 'Claim', 'user'],
+  // an export takes system scopes, to read and to search
+  ['system/*.rs', 'export', 'Patient', 'user'],
+  ['system/Patient.r system/*.s', 'export', 'Patient', 'user'],
+  ['system/Patient.read', 'export', 'Patient', 'user'],
+  ['system/*.r', 'export', 'Patient', 'none'],
+  ['system/Patient.rs', 'export', 'Observation', 'none'],
+  ['system/*.r user/*.s', 'export', 'Patient', 'none'],
+  ['user/*.cruds', 'export', 'Patient', 'none'],
+  ['patient/*.cruds', 'export', 'Patient', 'none'],
   // what the grammar does not know grants nothing
   ['user/Patient.sr', 'read', 'Patient', 'none'],
   ['user/Patient.', 'read', 'Patient', 'none'],

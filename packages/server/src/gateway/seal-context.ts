@@ -7,14 +7,14 @@ import type { Exchange } from './exchange.ts';
 /** Scope of what belongs to no patient, or to several. */
 export const TENANT_SCOPE = 'tenant';
 
-/** Where the proof of a Patient's root stands; see RootSeal. */
-export const PROOF_SITE = { path: 'Patient', datatype: 'root', fieldClass: 'root' } as const;
+/** Where the proof of a record's root stands; see RootSeal. */
+export const proofSite = (type: string) => ({ path: type, datatype: 'root', fieldClass: 'root' }) as const;
 
 export const protectSpec = (scope: string): KeySpec =>
   scope === TENANT_SCOPE ? { kind: 'tenant' } : { kind: 'subject', subject: scope };
 
 /** As the custodian records it. */
-export const keyUse = ({ principal, correlationId }: Exchange): KeyUse => ({
+export const keyUse = ({ principal, correlationId }: Pick<Exchange, 'principal' | 'correlationId'>): KeyUse => ({
   purpose: principal?.purpose ?? 'SYSTEM',
   correlationId,
   ...(principal ? { actor: principal.sub, issuer: principal.issuer } : {}),
@@ -24,7 +24,7 @@ export const keyUse = ({ principal, correlationId }: Exchange): KeyUse => ({
 export function contextOf(
   tenant: string,
   type: string,
-  { scope, objectId }: RootSeal,
+  { scope, objectId }: Pick<RootSeal, 'scope' | 'objectId'>,
   { path, datatype, fieldClass }: Pick<FieldContext, 'path' | 'datatype' | 'fieldClass'>,
 ): FieldContext {
   return { tenant, scope, objectType: type, objectId, path, datatype, fieldClass };

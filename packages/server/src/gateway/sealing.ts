@@ -9,49 +9,61 @@ import {
   holdsUnsealed,
   type IndexTerm,
   type OpenPlan,
+  type OpenSite,
   planOpen,
+  type PlainPlan,
+  planPlain,
   planSeal,
+  proofText,
   type RootSeal,
   type SealPlan,
 } from '../phi/index.ts';
-import type { Exchange, Finding } from './exchange.ts';
+import type { Exchange, Finding, Gateway } from './exchange.ts';
 import { masked } from './mask.ts';
-import { contextOf, keyUse, PROOF_SITE, protectSpec, TENANT_SCOPE } from './seal-context.ts';
+import type { Decision } from './policy.ts';
+import { contextOf, keyUse, proofSite, protectSpec, TENANT_SCOPE } from './seal-context.ts';
 
 export interface ToSeal {
   readonly resource: FhirResource;
   readonly scope: string;
 }
 
-/** The sealed copies, in order. A resource without identifying elements comes back as it is. */
+/** The sealed copies, in order. A resource that needs no seal comes back as it is. */
 export async function sealResources(exchange: Exchange, items: readonly ToSeal[]): Promise<FhirResource[]> {
-  const { tenant, engine, policy } = exchange.gateway;
-  const plans = items.map(({ resource }) => planSeal(resource));
+  const { tenant, engine, policy, catalogue, clock } = exchange.gateway;
+  const plans = items.map(({ resource }) => planSeal(resource, catalogue));
   const keyOf = await keysToProtect(exchange, items, plans);
-  const roots = items.map(({ scope }): RootSeal => ({ objectId: newUuid(), scope, policy: policy.version }));
+  const rules = `${policy.version}.${catalogue.version}`;
+  const records = items.map(({ resource: { resourceType }, scope }, index) => {
+    const root = { objectId: newUuid(), scope, policy: rules };
+    const plan = plans[index] as SealPlan;
+    const key = plan.hasRoot ? keyOf(protectSpec(scope)) : undefined;
+    const at = (site: Site) => ({ key: key as DataKey, context: contextOf(tenant, resourceType, root, site) });
+    return { plan, root, at, type: resourceType };
+  });
   const tokens = engine.sealMany(
-    plans.flatMap((plan, index) => {
-      const { resource, scope } = items[index] as ToSeal;
-      const root = roots[index] as RootSeal;
-      const contextAt = (site: Parameters<typeof contextOf>[3]) => contextOf(tenant, resource.resourceType, root, site);
-      const fields = plan.sites.map((site) => ({ context: contextAt(site), value: site.value }));
-      const proof = isPatient(resource) ? [{ context: contextAt(PROOF_SITE), value: root.policy }] : [];
-      const key = keyOf(protectSpec(scope));
-      return [...fields, ...proof].map((item) => ({ key, ...item }));
-    }),
+    records.flatMap(({ plan, at }) => plan.sites.map((site) => ({ ...at(site), value: site.value }))),
   );
   let next = 0;
-  return plans.map((plan, index) => {
-    const sealed = plan.sites.map(({ terms }) => ({
-      token: tokens[next++] as string,
+  const sealed = records.map(({ plan }) => plan.sites.map((site) => ({ ...site, token: tokens[next++] as string })));
+  const proofs = engine.sealMany(
+    records.flatMap(({ plan, root, at, type }, index) =>
+      plan.hasRoot ? [{ ...at(proofSite(type)), value: proofText(root, sealed[index] ?? []) }] : [],
+    ),
+  );
+  const now = clock.now();
+  let nextProof = 0;
+  return records.map(({ plan, root }, index) => {
+    const withIndexes = (sealed[index] ?? []).map(({ token, terms }) => ({
+      token,
       indexes: terms.map((term) => indexOf(keyOf({ kind: 'index', indexClass: term.indexClass }), term) ?? ''),
     }));
-    const proof = isPatient((items[index] as ToSeal).resource) ? { proof: tokens[next++] as string } : {};
-    return plan.apply(sealed, { ...(roots[index] as RootSeal), ...proof });
+    const proof = plan.hasRoot ? (proofs[nextProof++] as string) : '';
+    return plan.apply(withIndexes, { ...root, proof }, now);
   });
 }
 
-const isPatient = ({ resourceType }: FhirResource): boolean => resourceType === 'Patient';
+type Site = Parameters<typeof contextOf>[3];
 
 async function keysToProtect(
   exchange: Exchange,
@@ -60,9 +72,8 @@ async function keysToProtect(
 ): Promise<(spec: KeySpec) => DataKey> {
   const specs = new Map<string, KeySpec>();
   const add = (spec: KeySpec) => specs.set(JSON.stringify(spec), spec);
-  plans.forEach(({ sites }, index) => {
-    const { resource, scope } = items[index] as ToSeal;
-    if (sites.length > 0 || isPatient(resource)) add(protectSpec(scope));
+  plans.forEach(({ sites, hasRoot }, index) => {
+    if (hasRoot) add(protectSpec((items[index] as ToSeal).scope));
     for (const { terms } of sites) for (const { indexClass } of terms) add({ kind: 'index', indexClass });
   });
   const keys = specs.size === 0 ? [] : await exchange.gateway.keys.protect([...specs.values()], keyUse(exchange));
@@ -97,23 +108,34 @@ export interface Opening {
   readonly scopes: readonly string[];
   readonly classes: readonly FieldClass[];
   /** Opens, after the disclosure was recorded. @throws KeywardError `SEAL_NOT_AUTHENTIC`. */
-  open(): Promise<void>;
+  readonly open: () => Promise<void>;
 }
 
 interface Prepared {
   readonly finding: Finding;
   readonly plan: OpenPlan;
+  /** The whole record as it came, for its proof; undefined where nothing may be opened or nothing is sealed. */
+  readonly proved: Proved | undefined;
+  /** Instead of the plan, where the upstream holds the record in plaintext. */
+  readonly plain: PlainPlan | undefined;
   /** Per site: whether its value is needed. */
   readonly wanted: readonly ('open' | 'mask' | 'withhold')[];
 }
 
+interface Proved {
+  readonly root: RootSeal;
+  readonly sites: readonly OpenSite[];
+}
+
 export function prepareOpening(exchange: Exchange, findings: readonly Finding[]): Opening {
-  const prepared = findings.map(prepare);
-  const needed = prepared.flatMap(({ finding, plan, wanted }) =>
+  const prepared = findings.map((finding) => prepare(finding, exchange.gateway));
+  const fields = prepared.flatMap(({ finding, plan, wanted }) =>
     plan.sites.flatMap((site, index) =>
-      wanted[index] === 'withhold' ? [] : [{ finding, plan, site, keyId: keyIdOf(site.token) }],
+      wanted[index] === 'withhold' ? [] : [tokenToOpen(finding, plan.root as RootSeal, site)],
     ),
   );
+  const proofs = prepared.flatMap(({ finding, proved }) => (proved ? [proofToOpen(finding, proved)] : []));
+  const needed = [...fields, ...proofs];
   const keyIds = [...new Set(needed.map(({ keyId }) => keyId))];
   return {
     keyIds,
@@ -122,23 +144,25 @@ export function prepareOpening(exchange: Exchange, findings: readonly Finding[])
         prepared.flatMap(({ plan }) => (plan.root && plan.root.scope !== TENANT_SCOPE ? [plan.root.scope] : [])),
       ),
     ],
-    classes: [...new Set(needed.map(({ site }) => site.fieldClass))],
+    classes: [...new Set(prepared.flatMap(shownClasses))],
     async open() {
       const { engine, tenant } = exchange.gateway;
       const opened = keyIds.length === 0 ? [] : await openKeys(exchange, keyIds);
       const keyById = new Map(keyIds.map((id, index) => [id, opened[index] as DataKey]));
-      const items = needed.map(({ finding, plan, site, keyId }) => ({
+      const items = needed.map(({ type, root, site, keyId }) => ({
         key: keyById.get(keyId) as DataKey,
-        context: contextOf(tenant, finding.resource.resourceType, plan.root as RootSeal, site),
+        context: contextOf(tenant, type, root, site),
         token: site.token,
       }));
       const values = asSealFailure(() => engine.openMany(items));
+      const isProved = proofs.every(({ says }, index) => says === values[fields.length + index]);
+      if (!isProved) throw new KeywardError('SEAL_NOT_AUTHENTIC');
       let next = 0;
-      for (const { finding, plan, wanted } of prepared) {
-        finding.opened = plan.apply(
-          wanted.map((want): Disclosure => {
+      for (const { finding, plan, plain, wanted } of prepared) {
+        finding.opened = (plain ?? plan).apply(
+          wanted.map((want, index): Disclosure => {
             if (want === 'withhold') return { kind: 'withhold' };
-            const value = values[next++] ?? null;
+            const value = (plain ? plain.sites[index]?.value : values[next++]) ?? null;
             return want === 'open' ? { kind: 'open', value } : masked(value);
           }),
         );
@@ -147,19 +171,47 @@ export function prepareOpening(exchange: Exchange, findings: readonly Finding[])
   };
 }
 
-function prepare(finding: Finding): Prepared {
-  const plan = planOpen(finding.resource);
-  // Plaintext where a sealed value must be was not written through this gateway: it is not shown as if it were.
-  if (holdsUnsealed(finding.resource)) throw new KeywardError('GATEWAY_UPSTREAM_UNSEALED');
-  const { open, mask } = finding.decision;
-  const wanted = plan.sites.map(({ fieldClass }) =>
-    open.has(fieldClass) ? 'open' : mask.has(fieldClass) ? 'mask' : 'withhold',
-  );
-  return { finding, plan, wanted };
+function tokenToOpen({ resource }: Finding, root: RootSeal, site: Site & { readonly token: string }) {
+  return { type: resource.resourceType, root, site, keyId: keyIdOf(site.token) };
 }
 
+function proofToOpen(finding: Finding, { root, sites }: Proved) {
+  const site = { ...proofSite(finding.resource.resourceType), token: root.proof };
+  return { ...tokenToOpen(finding, root, site), says: proofText(root, sites) };
+}
+
+/** Where others may be spoken of, too. */
+const NOTHING: Pick<Decision, 'open' | 'mask'> = { open: new Set(), mask: new Set() };
+
+function prepare(finding: Finding, { catalogue, existingData, clock, subjects }: Gateway): Prepared {
+  const { resource, part = resource, decision } = finding;
+  const plan = planOpen(part, catalogue);
+  const isPlain = holdsUnsealed(resource, catalogue);
+  // Plaintext where a sealed value must be was not written through this gateway: it is not shown as if it were.
+  if (isPlain && existingData === 'refuse') throw new KeywardError('GATEWAY_UPSTREAM_UNSEALED');
+  // Neither is a Patient of which we know that it was sealed.
+  const wasSealed = resource.resourceType === 'Patient' && subjects.recall(resource.id ?? '') !== undefined;
+  if (isPlain && existingData === 'backfill' && wasSealed) throw new KeywardError('SEAL_NOT_AUTHENTIC');
+  const plain = isPlain ? planPlain(part, clock.now(), catalogue) : undefined;
+  const { open, mask } = decision.patient === undefined || finding.own ? decision : NOTHING;
+  // Also where nothing was found that may be opened: it may have been taken away.
+  const isRead = open.size + mask.size > 0;
+  const whole = part === resource || !isRead ? plan : planOpen(resource, catalogue);
+  const proved = isRead && whole.root ? { root: whole.root, sites: whole.sites } : undefined;
+  const wanted = (plain ?? plan).sites.map(({ fieldClass }) =>
+    open.has(fieldClass) ? 'open' : mask.has(fieldClass) ? 'mask' : 'withhold',
+  );
+  return { finding, plan, proved, plain, wanted };
+}
+
+const shownClasses = ({ plan, plain, wanted }: Prepared): FieldClass[] =>
+  (plain ?? plan).sites.flatMap(({ fieldClass }, index) => (wanted[index] === 'withhold' ? [] : [fieldClass]));
+
 /** A token that names a key nobody holds is a token somebody made. */
-async function openKeys(exchange: Exchange, keyIds: readonly string[]): Promise<DataKey[]> {
+export async function openKeys(
+  exchange: Pick<Exchange, 'gateway' | 'principal' | 'correlationId'>,
+  keyIds: readonly string[],
+): Promise<DataKey[]> {
   try {
     return await exchange.gateway.keys.process(keyIds, keyUse(exchange));
   } catch (thrown) {
@@ -170,10 +222,10 @@ async function openKeys(exchange: Exchange, keyIds: readonly string[]): Promise<
 
 const TAMPERED: ReadonlySet<string> = new Set(['KEYS_UNKNOWN_KEY', 'KEYS_FORBIDDEN']);
 
-const keyIdOf = (token: string): string => asSealFailure(() => tokenKeyId(token));
+export const keyIdOf = (token: string): string => asSealFailure(() => tokenKeyId(token));
 
 /** Every way in which a sealed value can fail looks alike from outside. */
-function asSealFailure<T>(work: () => T): T {
+export function asSealFailure<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {

@@ -12,10 +12,13 @@ import {
   toOperationOutcome,
   toProblem,
 } from '../core/index.ts';
-import { errorEvent, isOfTheLedger, logFailure, unreadableEvent } from './audit.ts';
-import { type Exchange, type Gateway, type Incoming, newExchange } from './exchange.ts';
+import { type Audited, errorEvent, isOfTheLedger, logFailure, unreadableEvent } from './audit.ts';
+import { type Gateway, type Incoming, newExchange, type Reply } from './exchange.ts';
+import { newApiExchange, type ServedApi } from './json/exchange.ts';
+import { runApiPipeline } from './json/pipeline.ts';
 import { runPipeline } from './pipeline.ts';
-import { FHIR_PREFIX } from './steps/admit.ts';
+import { FHIR_PREFIX } from './routes.ts';
+import { sendStream } from './streaming.ts';
 
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
@@ -26,6 +29,8 @@ const LIMITS = {
 
 export interface GatewayServerOptions {
   readonly gateway: Gateway;
+  /** JSON APIs beside FHIR. */
+  readonly apis: readonly ServedApi[];
   readonly tls: { readonly certificate: string; readonly privateKey: string };
   /** Whether each thing the gateway needs answers; for `/readyz`. */
   readonly ready: () => Promise<Readonly<Record<string, boolean>>>;
@@ -37,14 +42,16 @@ export interface GatewayServer {
   close(): Promise<void>;
 }
 
-export function createGatewayServer({ gateway, tls, ready }: GatewayServerOptions): GatewayServer {
+export function createGatewayServer({ gateway, apis, tls, ready }: GatewayServerOptions): GatewayServer {
   const server = createServer(
     { ...TLS_POLICY, ...LIMITS, cert: tls.certificate, key: tls.privateKey },
     (request, response) => {
       const path = (request.url ?? '').split('?')[0] ?? '';
-      const served =
-        path === FHIR_PREFIX || path.startsWith(`${FHIR_PREFIX}/`)
-          ? serveFhir(gateway, request, response)
+      const api = apis.find(({ prefix }) => isBelow(prefix, path));
+      const served = isBelow(FHIR_PREFIX, path)
+        ? serve(fhirFront(gateway, request), request, response)
+        : api
+          ? serve(apiFront(gateway, api, request), request, response)
           : serveOther(path, ready, request, response);
       served.catch((error: unknown) => {
         gateway.log.error('request failed outside the pipeline', { error });
@@ -101,14 +108,40 @@ function announceEnd(server: Server): () => void {
   };
 }
 
-async function serveFhir(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const started = performance.now();
+const isBelow = (prefix: string, path: string): boolean => path === prefix || path.startsWith(`${prefix}/`);
+
+/** One request to one kind of API: its exchange, its pipeline, and how it is told of errors. */
+interface Front {
+  readonly exchange: Audited & { readonly reply: Reply | undefined };
+  readonly run: () => Promise<void>;
+  readonly errorType: string;
+  readonly errorBody: (error: KeywardError, correlationId: string) => Record<string, unknown>;
+}
+
+function fhirFront(gateway: Gateway, request: IncomingMessage): Front {
   const exchange = newExchange(gateway, incomingOf(request));
+  return { exchange, run: () => runPipeline(exchange), errorType: FHIR_TYPE, errorBody: toOperationOutcome };
+}
+
+function apiFront(gateway: Gateway, api: ServedApi, request: IncomingMessage): Front {
+  const exchange = newApiExchange(gateway, api, incomingOf(request));
+  return { exchange, run: () => runApiPipeline(exchange), errorType: PROBLEM_TYPE, errorBody: toProblem };
+}
+
+const FHIR_TYPE = 'application/fhir+json; charset=utf-8';
+/** RFC 9457. */
+const PROBLEM_TYPE = 'application/problem+json';
+
+async function serve(front: Front, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const started = performance.now();
+  const { exchange } = front;
   let code: string | undefined;
   try {
-    await runPipeline(exchange);
-    const { status, headers, body } = exchange.reply ?? fail('the pipeline gave no reply');
-    send(response, status, headers, body === undefined ? undefined : JSON.stringify(body), exchange.correlationId);
+    await front.run();
+    const { status, headers, body, bytes, stream } = exchange.reply ?? fail('the pipeline gave no reply');
+    const content = bytes ?? (body === undefined ? undefined : JSON.stringify(body));
+    if (stream) code = await serveStream(exchange, response, { status, headers, stream });
+    else send(response, status, headers, content, exchange.correlationId);
   } catch (thrown) {
     const error = await recorded(exchange, asKeywardError(thrown));
     code = error.code;
@@ -122,13 +155,13 @@ async function serveFhir(gateway: Gateway, request: IncomingMessage, response: S
     tell(
       response,
       error.row.status,
-      { ...headers, ...(error.row.retry ? { 'retry-after': '1' } : {}) },
-      JSON.stringify(toOperationOutcome(error, exchange.correlationId)),
+      { ...headers, 'content-type': front.errorType, ...(error.row.retry ? { 'retry-after': '1' } : {}) },
+      JSON.stringify(front.errorBody(error, exchange.correlationId)),
       exchange.correlationId,
     );
     logFailure(exchange, error);
   }
-  gateway.log.info('request', {
+  exchange.gateway.log.info('request', {
     correlationId: exchange.correlationId,
     method: request.method ?? '',
     route: exchange.route.name,
@@ -138,12 +171,30 @@ async function serveFhir(gateway: Gateway, request: IncomingMessage, response: S
   });
 }
 
+/** Its result is the code of what broke it off, which only the ledger and the log can tell any more. */
+async function serveStream(
+  exchange: Audited,
+  response: ServerResponse,
+  { status, headers, stream }: Pick<Required<Reply>, 'status' | 'headers' | 'stream'>,
+): Promise<string | undefined> {
+  if (response.req.httpVersion === '1.0') throw new KeywardError('GATEWAY_HTTP_VERSION');
+  response.writeHead(status, headersOf(headers, undefined, exchange.correlationId));
+  let code: string | undefined;
+  const whole = await sendStream(response, stream, async (thrown) => {
+    const error = await recorded(exchange, asKeywardError(thrown));
+    code = error.code;
+    logFailure(exchange, error);
+  });
+  if (!whole && code === undefined) exchange.gateway.log.info('client left', { correlationId: exchange.correlationId });
+  return code;
+}
+
 const fail = (what: string): never => {
   throw new Error(what);
 };
 
 /** The error to tell, once it is in the ledger; when that fails, the caller hears of the ledger instead. */
-async function recorded(exchange: Exchange, error: KeywardError): Promise<KeywardError> {
+async function recorded(exchange: Audited, error: KeywardError): Promise<KeywardError> {
   if (isOfTheLedger(error)) return error;
   try {
     await exchange.gateway.audit.record([errorEvent(exchange, error)]);
@@ -187,7 +238,7 @@ function send(
   response: ServerResponse,
   status: number,
   headers: Readonly<Record<string, string>>,
-  body: string | undefined,
+  body: string | Buffer | undefined,
   correlationId: string,
 ): void {
   response.writeHead(status, headersOf(headers, body, correlationId));
@@ -196,14 +247,12 @@ function send(
 
 function headersOf(
   headers: Readonly<Record<string, string>>,
-  body: string | undefined,
+  body: string | Buffer | undefined,
   correlationId: string,
 ): Record<string, string> {
   const content =
-    body === undefined
-      ? {}
-      : { 'content-type': 'application/fhir+json; charset=utf-8', 'content-length': String(Buffer.byteLength(body)) };
-  return { ...RESPONSE_HEADERS, 'x-correlation-id': correlationId, ...headers, ...content };
+    body === undefined ? {} : { 'content-type': FHIR_TYPE, 'content-length': String(Buffer.byteLength(body)) };
+  return { ...RESPONSE_HEADERS, 'x-correlation-id': correlationId, ...content, ...headers };
 }
 
 /** How long a client that is still sending a body nobody wants is listened to. */
@@ -244,8 +293,7 @@ async function serveOther(
     response.end(JSON.stringify(body));
   };
   if (path === '/healthz') return json(200, { status: 'ok' });
-  if (path !== '/readyz')
-    return json(404, toProblem(new KeywardError('GATEWAY_NOT_FOUND'), newUuid()), 'application/problem+json');
+  if (path !== '/readyz') return json(404, toProblem(new KeywardError('GATEWAY_NOT_FOUND'), newUuid()), PROBLEM_TYPE);
   const parts = await ready();
   const all = Object.values(parts).every(Boolean);
   json(all ? 200 : 503, { status: all ? 'ready' : 'not ready', parts });

@@ -1,10 +1,18 @@
 /** Subject scopes: which patient's key protects a resource. Minted with the Patient, found again in the Patient's own seal. */
 import { tokenKeyId } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError, newUuid } from '../core/index.ts';
-import { compartmentPatients, type FhirResource, type OpenSite, planOpen, type RootSeal } from '../phi/index.ts';
+import {
+  compartmentPatients,
+  type FhirResource,
+  type OpenSite,
+  planOpen,
+  proofText,
+  type RootSeal,
+} from '../phi/index.ts';
+import { adoptPatient } from './backfill/adopt.ts';
 import { type Exchange, known } from './exchange.ts';
 import { ID } from './routes.ts';
-import { contextOf, keyUse, PROOF_SITE, TENANT_SCOPE } from './seal-context.ts';
+import { contextOf, keyUse, proofSite, TENANT_SCOPE } from './seal-context.ts';
 
 /** A deleted and re-created Patient gets a new scope; another gateway notices within this time. */
 const REMEMBERED_MS = 300_000;
@@ -45,11 +53,17 @@ export async function scopeOfPatient(exchange: Exchange, patientId: string): Pro
   if (recalled !== undefined) return recalled;
   const patient = await readPatient(exchange, patientId);
   if (!patient) return undefined;
-  const { root, sites } = planOpen(patient);
+  const { root, sites } = planOpen(patient, exchange.gateway.catalogue);
   if (!root) return UNSEALED;
   await requireProof(exchange, root, sites);
   subjects.remember(patientId, root.scope);
   return root.scope;
+}
+
+/** Of several writers of one new Patient the first mints its scope; the others wait for it, and find that one. */
+export async function borrowUnscoped({ gateway, loans }: Exchange, patientIds: readonly string[]): Promise<void> {
+  const unscoped = patientIds.filter((id) => id !== '' && gateway.subjects.recall(id) === undefined);
+  await loans.borrow(unscoped.map((id) => `Patient/${id}`));
 }
 
 /** The scope to write an existing or new Patient under: its own, or a new one. */
@@ -73,20 +87,15 @@ async function readPatient({ gateway, correlationId }: Exchange, id: string): Pr
   throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
 }
 
-/** The proof and every field must open under the root beside them: a root taken from another record brings no fields along. */
+/** The proof must open under the root beside it and speak of the tokens that stand there: a root taken from another record does not. */
 async function requireProof(exchange: Exchange, root: RootSeal, sites: readonly OpenSite[]): Promise<void> {
   const { keys, engine, tenant } = exchange.gateway;
-  const { proof, policy } = root;
+  const { proof } = root;
   try {
-    const tokens = [{ ...PROOF_SITE, token: known(proof, 'proof') }, ...sites];
-    const ids = tokens.map(({ token }) => tokenKeyId(token));
-    const opened = await keys.process(ids, keyUse(exchange));
-    const items = tokens.map((site, index) => ({
-      key: known(opened[index], 'key'),
-      context: contextOf(tenant, 'Patient', root, site),
-      token: site.token,
-    }));
-    if (engine.openMany(items)[0] === policy) return;
+    const [key] = await keys.process([tokenKeyId(proof)], keyUse(exchange));
+    const context = contextOf(tenant, 'Patient', root, proofSite('Patient'));
+    const [says] = engine.openMany([{ key: known(key, 'key'), context, token: proof }]);
+    if (says === proofText(root, sites)) return;
   } catch (cause) {
     if (asKeywardError(cause).row.retry) throw cause;
     throw new KeywardError('SEAL_NOT_AUTHENTIC', { cause });
@@ -123,6 +132,15 @@ export async function scopeFor(
   if (id === undefined && /^https?:/.test(only)) return TENANT_SCOPE;
   const scope = id === undefined ? undefined : await scopeOfPatient(exchange, id);
   if (scope === undefined) throw new KeywardError('FHIR_SUBJECT_UNKNOWN');
-  if (scope === UNSEALED) throw new KeywardError('GATEWAY_UPSTREAM_UNSEALED');
+  return scope === UNSEALED ? adopted(exchange, id as string) : scope;
+}
+
+/** While existing data is being sealed, the first record that is written for a patient has the Patient sealed. */
+async function adopted(exchange: Exchange, patientId: string): Promise<string> {
+  const { existingData, subjects } = exchange.gateway;
+  const patient = existingData === 'backfill' ? await readPatient(exchange, patientId) : undefined;
+  if (!patient) throw new KeywardError('GATEWAY_UPSTREAM_UNSEALED');
+  const scope = await adoptPatient(exchange, patient);
+  subjects.remember(patientId, scope);
   return scope;
 }

@@ -4,7 +4,7 @@ import { Pool } from 'undici';
 import { type ErrorCode, KeywardError, parseJson } from '../core/index.ts';
 
 export interface UpstreamRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path and query below the upstream's FHIR base, starting with `/`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -37,11 +37,18 @@ export interface UpstreamOptions {
 
 const UPSTREAM_ERRORS: Readonly<Record<number, ErrorCode>> = {
   400: 'FHIR_UPSTREAM_REFUSED',
+  401: 'GATEWAY_UPSTREAM_DENIED',
+  403: 'GATEWAY_UPSTREAM_DENIED',
   404: 'FHIR_NOT_FOUND',
+  405: 'GATEWAY_UPSTREAM_UNSUPPORTED',
   409: 'FHIR_CONFLICT',
   410: 'FHIR_GONE',
   412: 'FHIR_PRECONDITION',
+  413: 'GATEWAY_UPSTREAM_TOO_LARGE',
+  415: 'GATEWAY_UPSTREAM_UNSUPPORTED',
   422: 'FHIR_UPSTREAM_REFUSED',
+  429: 'GATEWAY_UPSTREAM_BUSY',
+  501: 'GATEWAY_UPSTREAM_UNSUPPORTED',
 };
 
 /** Upstream JSON may nest deeper than a client's: extensions of ours are added inside. */
@@ -82,11 +89,13 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-/** A redirect is no answer: what it names is not the server that was configured. */
+/** A redirect is no answer: what it names is not the server that was configured. Many follow a write that was done. */
 function refusalOf(request: UpstreamRequest, status: number): ErrorCode {
-  if (status < 400) return 'GATEWAY_UPSTREAM_INVALID';
+  if (status < 400) return isQuestion(request) ? 'GATEWAY_UPSTREAM_INVALID' : 'GATEWAY_OUTCOME_UNKNOWN';
   // A server that failed may have written before it failed; one that does not know the interaction (501) has not.
   if (status >= 500 && status !== 501 && !isQuestion(request)) return 'GATEWAY_OUTCOME_UNKNOWN';
+  // R4 (http, managing resource contention) wants 412 for a version that is no longer current; HAPI says 409.
+  if (status === 409 && request.headers?.['if-match'] !== undefined) return 'FHIR_PRECONDITION';
   return UPSTREAM_ERRORS[status] ?? 'GATEWAY_UPSTREAM_UNAVAILABLE';
 }
 

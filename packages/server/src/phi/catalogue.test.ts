@@ -1,11 +1,13 @@
 /** The catalogue against the whole of R4: every row names something that exists, and every text is sealed or allowed by name. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CONTEXTS, contextOfResource, RULES, ruleOf } from './catalogue.ts';
+import { createCatalogue } from './catalogue.ts';
 import { CLEAR_ELEMENTS, CLEAR_TYPES } from './clear.ts';
 import { isPrimitive } from './primitives.ts';
+import { CONTEXTS, RULES } from './rules.ts';
 import { type Element, elementsOf, isResourceType, typeNames } from './structure.ts';
 
+const { contextOfResource, ruleOf } = createCatalogue();
 const sealedContext = contextOfResource(undefined, 'Observation');
 const allElements: Element[] = typeNames().flatMap((type) => [...(elementsOf(type)?.values() ?? [])]);
 const keys = new Set(allElements.map(({ key }) => key));

@@ -1,118 +1,24 @@
-/** What happens to each element of a resource, if no policy says otherwise: one table, datatypes first, paths where they differ. */
-import { CLEAR_ELEMENTS, CLEAR_TYPES } from './clear.ts';
+/** What happens to each element of a resource: Keyward's rules and, before them, the operator's overrides, as one value that is passed along. */
+import { createHash } from 'node:crypto';
 import type { Json } from '@keyward/sdk/seal';
+import { KeywardError } from '../core/index.ts';
+import { CLEAR_ELEMENTS, CLEAR_TYPES } from './clear.ts';
 import type { JsonObject } from './marks.ts';
+import { type Choice, NO_OVERRIDES, type OverridePlace, type Overrides } from './overrides.ts';
+import {
+  base64,
+  CONTACT_RULES,
+  CONTEXTS,
+  EXTENSION_CONTEXTS,
+  omit,
+  PERSON_TYPES,
+  type Rule,
+  RULES,
+  seal,
+  year,
+} from './rules.ts';
 import type { Element } from './structure.ts';
-import type { FieldClass, IndexClass } from './types.ts';
-
-/** How a value is kept upstream; what each of them writes and reads is in treatments.ts. */
-export type Treatment =
-  /** the token takes the place of the text */
-  | 'seal'
-  /** the blind index takes the place of the text, the token goes into an extension of it */
-  | 'index'
-  /** the year stays, the token goes into an extension */
-  | 'year'
-  /** the value goes, the token goes into an extension: for types in which a token is not legal */
-  | 'omit'
-  /** base64 of the token takes the place of the data */
-  | 'base64'
-  /** a minimal XHTML element holds the token */
-  | 'narrative';
-
-export interface Rule {
-  readonly treatment: Treatment;
-  readonly fieldClass: FieldClass;
-  readonly indexClass?: IndexClass;
-}
-
-const seal = (fieldClass: FieldClass): Rule => ({ treatment: 'seal', fieldClass });
-const index = (indexClass: IndexClass, fieldClass: FieldClass): Rule => ({
-  treatment: 'index',
-  fieldClass,
-  indexClass,
-});
-const year = (fieldClass: FieldClass): Rule => ({ treatment: 'year', fieldClass });
-const omit = (fieldClass: FieldClass): Rule => ({ treatment: 'omit', fieldClass });
-const base64 = (fieldClass: FieldClass): Rule => ({ treatment: 'base64', fieldClass });
-
-/** Keys are `type.element`; a backbone type is its path. What is not here follows its datatype (`defaultRule`). */
-export const RULES: Readonly<Record<string, Rule>> = {
-  // datatypes
-  'HumanName.family': index('family', 'name'),
-  'HumanName.given': index('given', 'name'),
-  'HumanName.text': seal('name'),
-  'HumanName.prefix': seal('name'),
-  'HumanName.suffix': seal('name'),
-  'Identifier.value': index('identifier', 'identifier'),
-  'Address.city': index('city', 'address'),
-  'Address.postalCode': index('postalCode', 'address'),
-  'Address.line': seal('address'),
-  'Address.text': seal('address'),
-  'Address.district': seal('address'),
-  'ContactPoint.value': seal('contact'),
-  'ContactDetail.name': seal('name'),
-  'Contributor.name': seal('name'),
-  'Annotation.authorString': seal('name'),
-  'Reference.display': seal('name'),
-  'CodeableConcept.text': seal('label'),
-  'Attachment.url': omit('media'),
-  'Narrative.div': { treatment: 'narrative', fieldClass: 'narrative' },
-
-  // birth and death
-  'Patient.birthDate': year('birthDate'),
-  'Patient.deceasedDateTime': year('birthDate'),
-  'Person.birthDate': year('birthDate'),
-  'RelatedPerson.birthDate': year('birthDate'),
-  'Practitioner.birthDate': year('birthDate'),
-  'FamilyMemberHistory.bornDate': year('birthDate'),
-  'FamilyMemberHistory.bornString': seal('birthDate'),
-  'FamilyMemberHistory.deceasedDate': year('birthDate'),
-  'FamilyMemberHistory.deceasedString': seal('birthDate'),
-
-  // identifiers and names that are plain strings
-  'Coverage.subscriberId': index('identifier', 'identifier'),
-  'Coverage.dependent': seal('identifier'),
-  'Coverage.class.value': seal('identifier'),
-  'Claim.insurance.preAuthRef': seal('identifier'),
-  'ClaimResponse.preAuthRef': seal('identifier'),
-  'CoverageEligibilityResponse.preAuthRef': seal('identifier'),
-  'ExplanationOfBenefit.preAuthRef': seal('identifier'),
-  'ExplanationOfBenefit.insurance.preAuthRef': seal('identifier'),
-  'Device.serialNumber': seal('identifier'),
-  'Device.distinctIdentifier': seal('identifier'),
-  'Device.udiCarrier.deviceIdentifier': seal('identifier'),
-  'Device.udiCarrier.carrierHRF': seal('identifier'),
-  'Device.udiCarrier.carrierAIDC': base64('identifier'),
-  'FamilyMemberHistory.name': seal('name'),
-  'AuditEvent.agent.name': seal('name'),
-  'AuditEvent.agent.altId': seal('identifier'),
-  'AuditEvent.agent.network.address': seal('contact'),
-  'AuditEvent.entity.query': base64('freeText'),
-
-  // headings
-  'Composition.title': seal('label'),
-  'Composition.section.title': seal('label'),
-  'QuestionnaireResponse.item.text': seal('label'),
-
-  // an answer may be anything that was asked, a birth date or a number on a card among it
-  'QuestionnaireResponse.item.answer.valueDate': year('freeText'),
-  'QuestionnaireResponse.item.answer.valueDateTime': year('freeText'),
-  'QuestionnaireResponse.item.answer.valueTime': omit('freeText'),
-  'QuestionnaireResponse.item.answer.valueInteger': omit('freeText'),
-  'QuestionnaireResponse.item.answer.valueDecimal': omit('freeText'),
-  'QuestionnaireResponse.item.answer.valueUri': omit('freeText'),
-
-  // queries hold the values they ask for
-  'Bundle.link.url': omit('freeText'),
-  'Bundle.entry.request.url': omit('freeText'),
-};
-
-/** Telecom by its `system`; the others (fax, pager, url …) have no index and are sealed in place. */
-const CONTACT_RULES: Readonly<Record<string, Rule>> = {
-  phone: index('phone', 'contact'),
-  email: index('email', 'contact'),
-};
+import type { FieldClass, PrefixedClass } from './types.ts';
 
 /** Where an element stands changes what its parts may tell. */
 export interface Context {
@@ -125,59 +31,10 @@ export interface Context {
   readonly everything: boolean;
   /** The resource is a person: a date in an extension may be a birth date under another name. */
   readonly person: boolean;
-}
-
-type Change = Partial<Pick<Context, 'fieldClass' | 'datesAreBirth' | 'everything'>>;
-
-/** By datatype entered, or by `type.element`. */
-export const CONTEXTS: Readonly<Record<string, Change>> = {
-  HumanName: { fieldClass: 'name' },
-  Identifier: { fieldClass: 'identifier' },
-  ContactPoint: { fieldClass: 'contact' },
-  Address: { fieldClass: 'address' },
-  'Patient.birthDate': { fieldClass: 'birthDate', datesAreBirth: true },
-  'Person.birthDate': { fieldClass: 'birthDate', datesAreBirth: true },
-  'RelatedPerson.birthDate': { fieldClass: 'birthDate', datesAreBirth: true },
-  'Patient.deceasedDateTime': { fieldClass: 'birthDate', datesAreBirth: true },
-  'FamilyMemberHistory.bornPeriod': { fieldClass: 'birthDate', datesAreBirth: true },
-};
-
-/** By url of the extension entered. */
-const EXTENSION_CONTEXTS: ReadonlyMap<string, Change> = new Map<string, Change>([
-  ['http://hl7.org/fhir/StructureDefinition/patient-birthTime', { fieldClass: 'birthDate', datesAreBirth: true }],
-  ['http://hl7.org/fhir/StructureDefinition/geolocation', { fieldClass: 'address', everything: true }],
-]);
-
-const PERSON_TYPES: ReadonlySet<string> = new Set(['Patient', 'Person', 'RelatedPerson']);
-
-/** Context of a resource: inside a sealed one everything is sealed, whatever its own type. */
-export function contextOfResource(outer: Context | undefined, resourceType: string): Context {
-  const sealed = (outer?.sealed ?? false) || sealsByDefault(resourceType);
-  return {
-    sealed,
-    fieldClass: 'freeText',
-    datesAreBirth: false,
-    everything: false,
-    person: PERSON_TYPES.has(resourceType),
-  };
-}
-
-/** Context of what is inside an element: its parts, or what stands beside a primitive (`_birthDate`). */
-export function contextInside(outer: Context, { key, type }: Element, part: JsonObject): Context {
-  const change = CONTEXTS[key] ?? CONTEXTS[type];
-  const inside = change ? { ...outer, ...change } : outer;
-  return type === 'Extension' ? contextOfExtension(inside, part['url']) : inside;
-}
-
-function contextOfExtension(outer: Context, url: Json | undefined): Context {
-  const known = typeof url === 'string' ? EXTENSION_CONTEXTS.get(url) : undefined;
-  return {
-    ...outer,
-    datesAreBirth: outer.datesAreBirth || outer.person,
-    // Geolocation and the parts of a street line come as extensions of an address, in types of their own.
-    everything: outer.everything || outer.fieldClass === 'address',
-    ...known,
-  };
+  /** Servers write into `meta` and carry it from version to version: no override reaches it. */
+  readonly inMeta: boolean;
+  /** What the overrides say about the elements here; undefined where they name none. */
+  readonly place: OverridePlace | undefined;
 }
 
 /** An element of a primitive type: what it is, where it stands, and what stands beside it. */
@@ -187,15 +44,119 @@ export interface Spot {
   readonly siblings: JsonObject;
 }
 
-/** The rule for an element; undefined where it stays clear. */
-export function ruleOf({ element, context, siblings }: Spot): Rule | undefined {
+export interface Catalogue {
+  /** Short name of its content; a part of `RootSeal.policy`. */
+  readonly version: string;
+  /** Dates longer ago than this keep no year (45 CFR 164.514(b)(2)(i)(C)); undefined: all keep it. */
+  readonly hideYearAboveAge: number | undefined;
+  /** Those that stored records may have been written under, besides this one and Keyward's own. */
+  readonly earlier: readonly Catalogue[];
+  /** Names that are found by their beginnings; changes what is searched by, not what is sealed. */
+  readonly prefixes: ReadonlySet<PrefixedClass>;
+  /** Whether resources of a type are sealed as a whole: every text, unless a rule says otherwise. */
+  readonly seals: (resourceType: string) => boolean;
+  /** Whether anything of a type that stands alone may be sealed. */
+  readonly touches: (resourceType: string) => boolean;
+  /** Context of a resource: inside a sealed one everything is sealed, whatever its own type. */
+  readonly contextOfResource: (outer: Context | undefined, resourceType: string) => Context;
+  /** Context of what is inside an element: its parts, or what stands beside a primitive (`_birthDate`). */
+  readonly contextInside: (outer: Context, element: Element, part: JsonObject) => Context;
+  /** The rule for an element; undefined where it stays clear. */
+  readonly ruleOf: (spot: Spot) => Rule | undefined;
+  /** The catalogue that a root's policy names: this one, an earlier one, or Keyward's own. @throws KeywardError `GATEWAY_CATALOGUE_UNKNOWN` */
+  readonly named: (policy: string) => Catalogue;
+}
+
+/** @param earlier overrides that were in use before, so that what was sealed under them opens */
+export function createCatalogue(
+  overrides: Overrides = NO_OVERRIDES,
+  earlier: readonly Overrides[] = [],
+  prefixes: readonly PrefixedClass[] = [],
+): Catalogue {
+  const predecessors = earlier.map((one) => createCatalogue(one));
+  const version = versionOf(overrides);
+  const seals = (type: string) => overrides.types.get(type) ?? sealsByDefault(type);
+  const placesWithin = new Set([...overrides.places.keys()].map((owner) => owner.split('.')[0]));
+  const catalogue: Catalogue = {
+    version,
+    hideYearAboveAge: overrides.hideYearAboveAge,
+    earlier: predecessors,
+    prefixes: new Set(prefixes),
+    seals,
+    touches: (type) => seals(type) || placesWithin.has(type),
+    contextOfResource: (outer, type) => ({
+      sealed: (outer?.sealed ?? false) || seals(type),
+      fieldClass: 'freeText',
+      datesAreBirth: false,
+      everything: false,
+      person: PERSON_TYPES.has(type),
+      inMeta: false,
+      place: overrides.places.get(type),
+    }),
+    contextInside: (outer, element, part) => contextInside(overrides, outer, element, part),
+    ruleOf: (spot) => ruleOf(overrides, spot),
+    named(policy) {
+      const name = CATALOGUE_IN_POLICY.exec(policy)?.[1] ?? KEYWARDS_OWN.version;
+      const found = [catalogue, ...predecessors, KEYWARDS_OWN].find((one) => one.version === name);
+      if (found) return found;
+      throw new KeywardError('GATEWAY_CATALOGUE_UNKNOWN', { detail: `Catalogue ${name}.` });
+    },
+  };
+  return catalogue;
+}
+
+/** `access.catalogue`; what was sealed before there were catalogues names the access policy alone. */
+const CATALOGUE_IN_POLICY = /\.([^.]*)$/;
+
+/** Types that are about a patient, or may be. */
+export const sealsByDefault = (resourceType: string): boolean => !CLEAR_TYPES.has(resourceType);
+
+const VERSION_CHARS = 12;
+
+/** Over Keyward's own rules too: what was sealed under other ones must not be read by these. */
+function versionOf({ canonical }: Overrides): string {
+  const own = [RULES, CONTACT_RULES, CONTEXTS, [...EXTENSION_CONTEXTS], [...PERSON_TYPES]];
+  const clear = [[...CLEAR_TYPES].sort(), [...CLEAR_ELEMENTS].sort()];
+  const content = JSON.stringify([own, clear, canonical]);
+  return createHash('sha256').update(content).digest('hex').slice(0, VERSION_CHARS);
+}
+
+function contextInside(overrides: Overrides, outer: Context, element: Element, part: JsonObject): Context {
   const { key, name, type } = element;
+  if (type === 'Extension') return contextOfExtension(overrides, outer, part['url']);
+  const change = CONTEXTS[key] ?? CONTEXTS[type];
+  const place = overrides.places.get(type) ?? outer.place?.inside.get(name);
+  const inMeta = outer.inMeta || type === 'Meta';
+  const isSame = change === undefined && place === outer.place && inMeta === outer.inMeta;
+  return isSame ? outer : { ...outer, ...change, place, inMeta };
+}
+
+function contextOfExtension(overrides: Overrides, outer: Context, url: Json | undefined): Context {
+  const name = typeof url === 'string' ? url : '';
+  return {
+    ...outer,
+    datesAreBirth: outer.datesAreBirth || outer.person,
+    // Geolocation and the parts of a street line come as extensions of an address, in types of their own.
+    everything: outer.everything || outer.fieldClass === 'address',
+    place:
+      outer.sealed && !outer.inMeta ? (outer.place?.extensions.get(name) ?? overrides.extensions.get(name)) : undefined,
+    ...EXTENSION_CONTEXTS.get(name),
+  };
+}
+
+function ruleOf(overrides: Overrides, { element, context, siblings }: Spot): Rule | undefined {
+  const { key, name, type } = element;
+  const chosen = context.place?.rules.get(name) ?? ofDatatype(overrides, key, context);
+  if (chosen !== undefined) return chosen === 'clear' ? undefined : chosen;
   if (!context.sealed || name === 'id' || key === 'Extension.url') return undefined;
   if (key === 'ContactPoint.value') return contactRule(siblings) ?? RULES[key];
   if (RULES[key]) return RULES[key];
   if (CLEAR_ELEMENTS.has(key) && !context.everything) return undefined;
   return defaultRule(type, context);
 }
+
+const ofDatatype = ({ datatypes }: Overrides, key: string, { sealed, inMeta }: Context): Choice | undefined =>
+  sealed && !inMeta && datatypes.size > 0 ? datatypes.get(key) : undefined;
 
 function contactRule(siblings: JsonObject): Rule | undefined {
   const system = siblings['system'];
@@ -217,4 +178,5 @@ function defaultRule(datatype: string, { fieldClass, datesAreBirth, everything }
   return undefined;
 }
 
-export const sealsByDefault = (resourceType: string): boolean => !CLEAR_TYPES.has(resourceType);
+/** Keyward's own rules, without overrides. */
+export const KEYWARDS_OWN: Catalogue = createCatalogue();

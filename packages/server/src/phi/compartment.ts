@@ -1,6 +1,6 @@
 /** Whose record a resource belongs to: the references that put it into patient compartments (https://hl7.org/fhir/R4/compartmentdefinition-patient.html). */
 import type { Json } from '@keyward/sdk/seal';
-import { type Trail, trailsOf } from './expression.ts';
+import { type Trail, trailsOf, valuesAt } from './expression.ts';
 import table from './generated/patient-compartment.json' with { type: 'json' };
 import { isObject } from './marks.ts';
 import { searchParameters } from './search.ts';
@@ -15,9 +15,18 @@ const trails = new Map<string, readonly Trail[]>();
  */
 export function compartmentPatients(resource: FhirResource): string[] {
   if (resource.resourceType === 'Patient') return [];
+  // Not in the table of R4, but whose access rules are the patient's (https://hl7.org/fhir/R4/binary.html#security-context).
+  if (resource.resourceType === 'Binary')
+    return [resource['securityContext']].filter(isObject).flatMap(patientReference);
   const found = trailsFor(resource.resourceType).flatMap((trail) => valuesAt(resource, trail));
   return [...new Set(found.filter(isObject).flatMap(patientReference))];
 }
+
+/** Codes of the search parameters that put resources of a type into a patient's compartment; of a Patient, those that link another one. */
+export const compartmentParameters = (type: string): readonly string[] => PARAMETERS.get(type) ?? [];
+
+/** Whether resources of this type can be in a patient's compartment at all. */
+export const isCompartmentType = (type: string): boolean => PARAMETERS.has(type);
 
 function trailsFor(resourceType: string): readonly Trail[] {
   const known = trails.get(resourceType);
@@ -29,19 +38,6 @@ function trailsFor(resourceType: string): readonly Trail[] {
     .filter((trail) => trail.at(-1)?.element.type === 'Reference');
   trails.set(resourceType, read);
   return read;
-}
-
-function valuesAt(value: Json, trail: Trail): Json[] {
-  return trail.reduce<Json[]>(
-    (values, { element }) => values.flatMap((part) => entriesOf(part, element.name)),
-    [value],
-  );
-}
-
-function entriesOf(value: Json, name: string): Json[] {
-  const found = isObject(value) ? value[name] : undefined;
-  if (found === undefined) return [];
-  return Array.isArray(found) ? [...(found as readonly Json[])] : [found];
 }
 
 /** `Reference.type` is not asked: a wrong one must not take a resource out of a patient's record. */

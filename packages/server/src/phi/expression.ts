@@ -1,4 +1,6 @@
 /** Reads the FHIRPath of R4 search parameters, a small and closed part of the language: from a type to the elements it selects. */
+import type { Json } from '@keyward/sdk/seal';
+import { isObject } from './marks.ts';
 import { type Element, elementsOf } from './structure.ts';
 
 /** An element that an expression passes through, with the filters that stand on it. */
@@ -49,4 +51,14 @@ function extend(
 function stepsTo(owner: string, name: string): Passed[] {
   const elements = [...(elementsOf(owner)?.values() ?? [])];
   return elements.filter((element) => element.stem === name).map((element) => ({ element, filters: [] }));
+}
+
+/** What a trail leads to in a resource; conditions in its expression are not asked. */
+export const valuesAt = (value: Json, trail: Trail): Json[] =>
+  trail.reduce<Json[]>((values, { element }) => values.flatMap((part) => entriesOf(part, element.name)), [value]);
+
+export function entriesOf(value: Json, name: string): Json[] {
+  const found = isObject(value) ? value[name] : undefined;
+  if (found === undefined) return [];
+  return Array.isArray(found) ? [...(found as readonly Json[])] : [found];
 }

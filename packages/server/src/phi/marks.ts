@@ -17,7 +17,7 @@ const SUBSETTED = { system: 'http://terminology.hl7.org/CodeSystem/v3-Observatio
 
 const TOKEN = /^kw1\.[A-Za-z0-9_-]+$/;
 /** Any text that could be taken for a token or for a blind index. */
-const LOOKS_SEALED = /^\s*(kw1\.|kwi1[a-z2-7]{26}\s*$)/i;
+const LOOKS_SEALED = /^\s*(kw1j?\.|kwi1[a-z2-7]{26}\s*$)/i;
 /** Object id, scope and policy version: opaque names, short, without blanks. */
 const ROOT_VALUE = /^[A-Za-z0-9._:-]{1,64}$/;
 const PROOF_PART = 'proof';
@@ -43,8 +43,7 @@ export function rootExtension(root: RootSeal): JsonObject {
     url,
     valueString: root[field as keyof typeof ROOT_PARTS],
   }));
-  const proof = root.proof === undefined ? [] : [{ url: PROOF_PART, valueString: root.proof }];
-  return { url: ROOT_URL, extension: [...parts, ...proof] };
+  return { url: ROOT_URL, extension: [...parts, { url: PROOF_PART, valueString: root.proof }] };
 }
 
 /** The root extensions of a list and the rest of it. */
@@ -61,17 +60,18 @@ export function splitExtensions(extensions: Json | undefined, url: string): { ou
 /** @throws KeywardError `SEAL_NOT_AUTHENTIC` when the extension is not as `rootExtension` writes it. */
 export function readRoot(extension: JsonObject): RootSeal {
   const parts = Array.isArray(extension['extension']) ? (extension['extension'] as readonly Json[]) : [];
-  const part = (url: string): string => {
+  const part = (url: string, shape = ROOT_VALUE): string => {
     const found = parts.filter(isObject).filter((candidate) => candidate['url'] === url);
     const value = found.length === 1 ? found[0]?.['valueString'] : undefined;
-    if (typeof value !== 'string' || !ROOT_VALUE.test(value)) throw new KeywardError('SEAL_NOT_AUTHENTIC');
+    if (typeof value !== 'string' || !shape.test(value)) throw new KeywardError('SEAL_NOT_AUTHENTIC');
     return value;
   };
-  const root = { objectId: part(ROOT_PARTS.objectId), scope: part(ROOT_PARTS.scope), policy: part(ROOT_PARTS.policy) };
-  const [proof, ...more] = parts.filter(isObject).filter((candidate) => candidate['url'] === PROOF_PART);
-  if (proof === undefined) return root;
-  if (more.length > 0 || !isToken(proof['valueString'])) throw new KeywardError('SEAL_NOT_AUTHENTIC');
-  return { ...root, proof: proof['valueString'] };
+  return {
+    objectId: part(ROOT_PARTS.objectId),
+    scope: part(ROOT_PARTS.scope),
+    policy: part(ROOT_PARTS.policy),
+    proof: part(PROOF_PART, TOKEN),
+  };
 }
 
 /**

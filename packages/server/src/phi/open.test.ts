@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Json } from '@keyward/sdk/seal';
 import { type Disclosure, type FhirResource, holdsUnsealed, isSubsetted, planOpen } from './index.ts';
-import { open, ROOT, seal, withhold } from './test-support.ts';
+import { open, OWN, ROOT, seal, withhold } from './test-support.ts';
 
 const PATIENT: FhirResource = {
   resourceType: 'Patient',
@@ -73,7 +73,7 @@ const TAMPERED: readonly (readonly [string, Edits])[] = [
 
 for (const [what, edits] of TAMPERED) {
   test(`[E1] ${what} is not authentic`, () => {
-    assert.throws(() => planOpen(tampered(edits)), { code: /SEAL_NOT_AUTHENTIC|GATEWAY_UPSTREAM_INVALID/ });
+    assert.throws(() => planOpen(tampered(edits), OWN), { code: /SEAL_NOT_AUTHENTIC|GATEWAY_UPSTREAM_INVALID/ });
   });
 }
 
@@ -96,7 +96,7 @@ test('[E1] whatever a hostile upstream sends ends in a coded error or shows no t
 
 test('[E1] the path and class of a site come from the definitions, so a token moved to another place names that place', () => {
   const moved = tampered({ 'name.0.text': sealedAt(`${FAMILY_MARK}.valueString`) });
-  const paths = planOpen(moved)
+  const paths = planOpen(moved, OWN)
     .sites.filter(({ token }) => token === 'kw1.token_2')
     .map(({ path }) => path);
   assert.deepEqual(paths, ['Patient.name.family', 'Patient.name.text']);
@@ -108,8 +108,8 @@ test('[E1] sites come back with the path, datatype and class they were sealed un
     site.datatype,
     site.fieldClass,
   ];
-  assert.deepEqual(planOpen(SEALED).sites.map(frame), seal(PATIENT).sites.map(frame));
-  assert.deepEqual(planOpen(SEALED).root, ROOT);
+  assert.deepEqual(planOpen(SEALED, OWN).sites.map(frame), seal(PATIENT).sites.map(frame));
+  assert.deepEqual(planOpen(SEALED, OWN).root, ROOT);
 });
 
 test('[E1] members that the upstream adds to what it stores are not passed on', () => {
@@ -142,7 +142,7 @@ test('[A4] what is withheld does not show more than a year, whatever the upstrea
 });
 
 test('[A4] a masked text is shown; where a mask would not be legal FHIR the value is withheld', () => {
-  const plan = planOpen(SEALED);
+  const plan = planOpen(SEALED, OWN);
   const opened = plan.apply(plan.sites.map((): Disclosure => ({ kind: 'mask', value: '••••' })));
   assert.deepEqual(opened['name'], [{ family: '••••', given: ['••••', '••••'], text: '••••' }]);
   assert.equal(opened['birthDate'], '1974');
@@ -158,16 +158,16 @@ test('[A4] a full view is not tagged, a partial one is, and the tag is not set t
 });
 
 test('[E1] a resource that was never sealed has no root, passes as it is, and can be recognised', () => {
-  assert.equal(planOpen(PATIENT).root, undefined);
-  assert.deepEqual(planOpen(PATIENT).apply([]), PATIENT);
-  assert.equal(holdsUnsealed(PATIENT), true);
-  assert.equal(holdsUnsealed(SEALED), false);
-  assert.equal(holdsUnsealed({ resourceType: 'Organization', name: 'Acme' }), false);
+  assert.equal(planOpen(PATIENT, OWN).root, undefined);
+  assert.deepEqual(planOpen(PATIENT, OWN).apply([]), PATIENT);
+  assert.equal(holdsUnsealed(PATIENT, OWN), true);
+  assert.equal(holdsUnsealed(SEALED, OWN), false);
+  assert.equal(holdsUnsealed({ resourceType: 'Organization', name: 'Acme' }, OWN), false);
   const container: FhirResource = { resourceType: 'Organization', contained: [PATIENT] };
-  assert.deepEqual(planOpen(container).apply([]), container);
-  assert.equal(holdsUnsealed(container), true);
+  assert.deepEqual(planOpen(container, OWN).apply([]), container);
+  assert.equal(holdsUnsealed(container, OWN), true);
 });
 
 test('[E1] decisions that do not fit the sites are a fault of ours, not a partial view', () => {
-  assert.throws(() => planOpen(SEALED).apply([]), { code: 'CORE_INTERNAL' });
+  assert.throws(() => planOpen(SEALED, OWN).apply([]), { code: 'CORE_INTERNAL' });
 });

@@ -1,7 +1,7 @@
 /** Plans the opening of one resource that came back: which tokens it holds, and what a reader is shown in their places. */
 import type { Json } from '@keyward/sdk/seal';
 import { KeywardError } from '../core/index.ts';
-import { type Rule, ruleOf } from './catalogue.ts';
+import type { Catalogue, Context } from './catalogue.ts';
 import {
   asSubsetted,
   imitatesMark,
@@ -15,38 +15,50 @@ import {
   SEALED_URL,
   splitExtensions,
 } from './marks.ts';
-import { elementsOf, isResourceType } from './structure.ts';
+import type { Rule } from './rules.ts';
+import { type Element, elementsOf, isResourceType } from './structure.ts';
 import { tokenInValue, TREATMENTS } from './treatments.ts';
 import type { Disclosure, FhirResource, OpenPlan, OpenSite, RootSeal } from './types.ts';
-import { type Primitive, type PrimitiveSpot, rewriteResource, type Visitor } from './walk.ts';
+import { type Primitive, rewriteResource, type Visitor } from './walk.ts';
 
 /**
  * The upstream is not trusted: a mark in the wrong place, a token that is missing or a shape that sealing never writes is tampering.
- * @throws KeywardError `SEAL_NOT_AUTHENTIC`; for a resource that was never sealed `GATEWAY_UPSTREAM_INVALID`
+ * @throws KeywardError `SEAL_NOT_AUTHENTIC`; for a resource that was never sealed `GATEWAY_UPSTREAM_INVALID`; `GATEWAY_CATALOGUE_UNKNOWN`
  */
-export function planOpen(resource: FhirResource): OpenPlan {
+export function planOpen(resource: FhirResource, catalogue: Catalogue): OpenPlan {
   if (!isResourceType(resource.resourceType)) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   const { root, rest } = takeRoot(resource);
   const sites: OpenSite[] = [];
-  const walk = (disclose: Disclose) => rewriteResource(rest, openingVisitor(root !== undefined, disclose));
+  const rules = root ? catalogue.named(root.policy) : catalogue;
+  const walk = (disclose: Disclose) => rewriteResource(rest, openingVisitor(root !== undefined, disclose, rules));
   // One walk before anything is opened, so that tampering shows before a key is asked for.
   walk((site) => void sites.push(site));
   return { root, sites, apply: (disclosures) => writeOpened(sites.length, disclosures, walk) };
 }
 
-/** Whether a resource holds, unsealed, what sealing would have sealed: it was not written through the gateway. */
-export function holdsUnsealed(resource: FhirResource): boolean {
+/**
+ * Whether a resource was not written through the gateway: it has no root although its type is sealed, so that even its emptiness would
+ * be proved, or it holds, unsealed, what sealing would have sealed. A type that an earlier catalogue left clear may still stand as it
+ * was written then.
+ */
+export function holdsUnsealed(resource: FhirResource, catalogue: Catalogue): boolean {
   const { root, rest } = takeRoot(resource);
+  if (root !== undefined) return false;
+  const then = catalogue.earlier.filter(({ seals }) => !seals(resource.resourceType));
+  return [catalogue, ...then].every((rules) => rules.seals(resource.resourceType) || holdsRuled(rest, rules));
+}
+
+/** Whether any element of a resource has a rule. */
+function holdsRuled(resource: FhirResource, catalogue: Catalogue): boolean {
   let found = false;
-  const note = (
-    spot: PrimitiveSpot,
-    { value, companion }: Primitive,
-    inside: (part: JsonObject) => JsonObject,
-  ): Primitive => {
-    found ||= value !== undefined && ruleOf(spot) !== undefined;
-    return { value, companion: companion && inside(companion) };
-  };
-  if (root === undefined) rewriteResource(rest, { flaw: flawOf(false), primitive: note });
+  rewriteResource(resource, {
+    catalogue,
+    flaw: flawOf(false),
+    primitive(spot, { value, companion }, inside) {
+      found ||= value !== undefined && catalogue.ruleOf(spot) !== undefined;
+      return { value, companion: companion && inside(companion) };
+    },
+  });
   return found;
 }
 
@@ -88,34 +100,43 @@ function withoutEmptyMeta(resource: FhirResource): FhirResource {
   return isObject(meta) && Object.keys(meta).length === 0 ? rest : resource;
 }
 
-function openingVisitor(sealed: boolean, disclose: Disclose): Visitor {
+function openingVisitor(sealed: boolean, disclose: Disclose, catalogue: Catalogue): Visitor {
   const flaw = flawOf(sealed);
   return {
+    catalogue,
     flaw,
     primitive(spot, found, inside) {
-      const rule = sealed ? ruleOf(spot) : undefined;
+      const rule = sealed ? catalogue.ruleOf(spot) : undefined;
       const { ours, others } = splitExtensions(found.companion?.['extension'], SEALED_URL);
       const beside =
         found.companion && others.length + ours.length > 0 ? withExtensions(found.companion, others) : found.companion;
       const companion = beside && Object.keys(beside).length > 0 ? inside(beside) : undefined;
       const token = rule ? tokenOf(rule, found.value, ours) : undefined;
       if (!rule || token === undefined) return { value: assertClear(found.value, ours), companion };
-      const { path, element } = spot;
-      const disclosure = disclose({ path, datatype: element.type, fieldClass: rule.fieldClass, token });
+      const { path, position, element } = spot;
+      const disclosure = disclose({ path, position, datatype: element.type, fieldClass: rule.fieldClass, token });
       return shown(rule, found.value, companion, disclosure ?? { kind: 'withhold' });
     },
-    beforeList: (type, entries, context) =>
-      sealed && context.sealed && type === 'Identifier' ? entries.filter(isNotShadow) : entries,
+    beforeList: (element, entries, context) =>
+      sealed && hasShadows(element, context, catalogue) ? entries.filter(isNotShadow) : entries,
   };
 }
 
 /** Servers add members of their own to what they store: these are not passed on. Anything else that is not R4 was not written by us. */
-function flawOf(sealed: boolean): Visitor['flaw'] {
+export function flawOf(sealed: boolean): Visitor['flaw'] {
   return (_path, flaw, value) => {
     if (flaw === 'unknown') return undefined;
     if (flaw === 'empty') return value ?? undefined;
     throw new KeywardError(sealed ? 'SEAL_NOT_AUTHENTIC' : 'GATEWAY_UPSTREAM_INVALID');
   };
+}
+
+/** Only where identifiers are indexed does sealing write shadows. */
+export function hasShadows(list: Element, outer: Context, catalogue: Catalogue): boolean {
+  const element = list.type === 'Identifier' ? elementsOf('Identifier')?.get('value') : undefined;
+  if (!element) return false;
+  const context = catalogue.contextInside(outer, list, {});
+  return catalogue.ruleOf({ element, context, siblings: {} })?.treatment === 'index';
 }
 
 const isNotShadow = (entry: Json): boolean => !isObject(entry) || entry['system'] !== INDEX_SYSTEM;
@@ -136,7 +157,7 @@ function assertClear(value: Json | undefined, ours: readonly JsonObject[]): Json
   return value;
 }
 
-function shown(
+export function shown(
   rule: Rule,
   stored: Json | undefined,
   companion: JsonObject | undefined,

@@ -1,8 +1,8 @@
 /** References: which of them make a patient's record, how they are renamed, and ids that say too much. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compartmentPatients, type FhirResource, idRevealsIdentifier, mapReferences } from './index.ts';
-import { exampleNames, readExample } from './test-support.ts';
+import { compartmentPatients, type FhirResource, handleThatReveals, mapReferences } from './index.ts';
+import { exampleNames, OWN, readExample } from './test-support.ts';
 
 test('[A3] a resource is in the compartments of the patients that the compartment definition names', () => {
   const cases: readonly (readonly [FhirResource, readonly string[]])[] = [
@@ -98,9 +98,50 @@ test('[P1] an id made of a name, an identifier, a phone number or a birth date i
     '1980-01-02',
     '19800102',
   ]) {
-    assert.equal(idRevealsIdentifier({ ...person, id }), true, id);
+    assert.equal(handleThatReveals({ ...person, id }, OWN, true), 'Patient.id', id);
   }
   for (const id of ['b7a8f0c2-52f4-4f0b-9d0e-6a1c2b3d4e5f', '42'])
-    assert.equal(idRevealsIdentifier({ ...person, id }), false, id);
-  assert.equal(idRevealsIdentifier(person), false);
+    assert.equal(handleThatReveals({ ...person, id }, OWN, true), undefined, id);
+  assert.equal(handleThatReveals(person, OWN, true), undefined);
+});
+
+const TELLING: FhirResource = {
+  resourceType: 'Patient',
+  identifier: [{ system: 'http://hl7.org/fhir/sid/us-ssn', value: '123-45-6789' }],
+  name: [{ family: 'Featherstone', given: ['Al'] }],
+  managingOrganization: { reference: 'Organization/1', display: 'Organization 1' },
+};
+
+test('[P1] an element id, the id of a contained resource, a reference and a uri may not hold an identifying value', () => {
+  const cases: readonly (readonly [part: object, path: string | undefined])[] = [
+    [{ contained: [{ resourceType: 'Basic', id: '123456789' }] }, 'Patient.contained.Basic.id'],
+    [{ address: [{ id: 'featherstone' }] }, 'Patient.address.id'],
+    [{ link: [{ other: { reference: 'Patient/123-45-6789' }, type: 'seealso' }] }, 'Patient.link.other.reference'],
+    [{ meta: { source: 'urn:ssn:123-45-6789' } }, 'Patient.meta.source'],
+    [
+      { extension: [{ url: 'urn:x', valueUri: 'https://example.org/p?ssn=123-45-6789' }] },
+      'Patient.extension.valueUri',
+    ],
+    [{ address: [{ id: 'al' }] }, undefined],
+    [{ meta: { source: 'urn:ssn:123-45-6780' } }, undefined],
+    [{ id: '123456789' }, undefined],
+  ];
+  for (const [part, path] of cases)
+    assert.equal(handleThatReveals({ ...TELLING, ...part }, OWN, false), path, String(path));
+});
+
+test('[P1] a random identifier may also be the id in a reference: it tells nobody', () => {
+  const uuid = 'b7a8f0c2-52f4-4f0b-9d0e-6a1c2b3d4e5f';
+  const claim = {
+    resourceType: 'Claim',
+    identifier: [{ value: uuid }],
+    related: [{ claim: { reference: `Claim/${uuid}` } }],
+  };
+  assert.equal(handleThatReveals(claim, OWN, false), undefined);
+});
+
+test('[P1] hardly any official example is refused for a text that tells', () => {
+  const refused = exampleNames(false).filter((name) => handleThatReveals(readExample(name), OWN, false) !== undefined);
+  // A reference that is a given name, and two bundles in which one identifier is also an id.
+  assert.deepEqual(refused, ['Bundle-lri-example.json', 'Bundle-ussg-fht.json', 'Person-example.json']);
 });

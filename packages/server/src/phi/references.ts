@@ -1,6 +1,7 @@
 /** Rewrites the references of a resource, wherever one may stand: elements, extensions, contained resources. */
 import type { Json } from '@keyward/sdk/seal';
 import { KeywardError } from '../core/index.ts';
+import { KEYWARDS_OWN } from './catalogue.ts';
 import type { Element } from './structure.ts';
 import type { FhirResource } from './types.ts';
 import { rewriteResource } from './walk.ts';
@@ -25,6 +26,8 @@ export function mapReferences(
     return value;
   };
   return rewriteResource(resource, {
+    // No rule is asked here: structure alone says what is a reference.
+    catalogue: KEYWARDS_OWN,
     primitive: ({ element }, { value, companion }, inside) => ({
       value: mapped(element, value),
       companion: companion && inside(companion),

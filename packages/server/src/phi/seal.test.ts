@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Json } from '@keyward/sdk/seal';
 import { type FhirResource, planSeal } from './index.ts';
-import { open, ROOT, seal } from './test-support.ts';
+import { NOW, open, OWN, ROOT, seal } from './test-support.ts';
 
 const SYSTEM = 'http://hospital.example/mrn';
 const patient = (members: { readonly [name: string]: Json }): FhirResource => ({ resourceType: 'Patient', ...members });
@@ -15,6 +15,7 @@ const rootExtension = {
     { url: 'object', valueString: ROOT.objectId },
     { url: 'scope', valueString: ROOT.scope },
     { url: 'policy', valueString: ROOT.policy },
+    { url: 'proof', valueString: ROOT.proof },
   ],
 };
 const INDEX = /^kwi1[a-z2-7]{26}$/;
@@ -45,7 +46,7 @@ test('[E1] a name becomes its blind index, the ciphertext an extension beside it
 test('[E7] an identifier in a list gets a shadow entry, so that it is found without its system too', () => {
   const resource = patient({ identifier: [{ system: SYSTEM, value: '12345' }, { value: '678' }] });
   assert.deepEqual(
-    planSeal(resource).sites.map(({ terms }) => terms),
+    planSeal(resource, OWN).sites.map(({ terms }) => terms),
     [
       [
         { indexClass: 'identifier', system: SYSTEM, text: '12345' },
@@ -63,7 +64,10 @@ test('[E7] an identifier in a list gets a shadow entry, so that it is found with
 });
 
 test('[E7] an identifier that cannot repeat has its index only', () => {
-  const { sites } = planSeal({ resourceType: 'Bundle', type: 'document', identifier: { system: SYSTEM, value: '1' } });
+  const { sites } = planSeal(
+    { resourceType: 'Bundle', type: 'document', identifier: { system: SYSTEM, value: '1' } },
+    OWN,
+  );
   assert.deepEqual(sites[0]?.terms, [{ indexClass: 'identifier', system: SYSTEM, text: '1' }]);
 });
 
@@ -74,7 +78,7 @@ test('[E7] telecom is indexed by its system; a fax and a page have no index', ()
     { system: 'fax', value: '556' },
     { value: '557' },
   ];
-  const terms = planSeal(patient({ telecom })).sites.map((site) =>
+  const terms = planSeal(patient({ telecom }), OWN).sites.map((site) =>
     site.terms.map(({ indexClass }) => indexClass).join(),
   );
   assert.deepEqual(terms, ['phone', 'email', '', '']);
@@ -82,7 +86,7 @@ test('[E7] telecom is indexed by its system; a fax and a page have no index', ()
 
 test('[E7] a value that the normaliser leaves without an index is sealed without one', () => {
   const resource = patient({ telecom: [{ system: 'phone', value: 'none' }] });
-  const sealed = planSeal(resource).apply([{ token: 'kw1.a', indexes: [''] }], ROOT);
+  const sealed = planSeal(resource, OWN).apply([{ token: 'kw1.a', indexes: [''] }], ROOT, NOW);
   assert.deepEqual(sealed['telecom'], [
     { system: 'phone', _value: { extension: [{ url: 'urn:keyward:sealed', valueString: 'kw1.a' }] } },
   ]);
@@ -140,8 +144,8 @@ test('[E1] holes in lists of primitives, client extensions and ids of elements a
 
 test('[E1] contained resources of clear types are sealed inside a sealed resource', () => {
   const practitioner = { resourceType: 'Practitioner', name: [{ family: 'Careful' }] };
-  assert.equal(planSeal(practitioner).sites.length, 0);
-  const sites = planSeal({ resourceType: 'Observation', contained: [practitioner] }).sites;
+  assert.equal(planSeal(practitioner, OWN).sites.length, 0);
+  const sites = planSeal({ resourceType: 'Observation', contained: [practitioner] }, OWN).sites;
   assert.deepEqual(
     sites.map(({ path }) => path),
     ['Observation.contained.Practitioner.name.family'],
@@ -238,7 +242,7 @@ const REFUSED: readonly (readonly [string, FhirResource, string, RegExp?])[] = [
 for (const [what, body, code, detail] of REFUSED) {
   test(`[E1] ${what} is refused, and the error holds nothing of the body`, () => {
     assert.throws(
-      () => planSeal(body),
+      () => planSeal(body, OWN),
       (error: { code?: string; detail?: string; message: string }) => {
         assert.equal(error.code, code);
         assert.doesNotMatch(error.message, /secret|nick|Elephant/i);
@@ -251,5 +255,8 @@ for (const [what, body, code, detail] of REFUSED) {
 
 test('[E1] a conditional reference to a type that stays clear is allowed', () => {
   const reference = 'Practitioner?identifier=http://hl7.org/fhir/sid/us-npi|9999';
-  assert.equal(planSeal({ resourceType: 'Encounter', participant: [{ individual: { reference } }] }).sites.length, 0);
+  assert.equal(
+    planSeal({ resourceType: 'Encounter', participant: [{ individual: { reference } }] }, OWN).sites.length,
+    0,
+  );
 });

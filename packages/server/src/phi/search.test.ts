@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { trailsOf } from './expression.ts';
-import { searchParameters, searchParameterType, searchTarget } from './index.ts';
+import { searchParameter, searchParameters, searchTarget } from './index.ts';
 import { isResourceType, typeNames } from './structure.ts';
+import { OWN } from './test-support.ts';
 
 /** `Type.code`, kind, classes. */
 const TARGETS: readonly (readonly [string, string, string?])[] = [
@@ -48,6 +49,8 @@ const TARGETS: readonly (readonly [string, string, string?])[] = [
   ['DocumentReference.location', 'refused'],
   ['Device.udi-di', 'refused'],
   ['Organization.name', 'clear'],
+  ['Organization._text', 'refused'],
+  ['Organization._content', 'refused'],
   ['Organization.identifier', 'clear'],
   ['Practitioner.phonetic', 'clear'],
   ['Location.near', 'clear'],
@@ -56,7 +59,7 @@ const TARGETS: readonly (readonly [string, string, string?])[] = [
 for (const [name, kind, classes] of TARGETS) {
   test(`[E7] ${name} is ${kind}`, () => {
     const [type = '', code = ''] = name.split('.');
-    const target = searchTarget(type, code);
+    const target = searchTarget(type, code, OWN);
     assert.equal(target?.kind, kind);
     assert.equal(target && 'classes' in target ? target.classes.join() : undefined, classes);
   });
@@ -69,8 +72,8 @@ test('[E7] a parameter that R4 does not define on a type has no target', () => {
     ['Elephant', '_id'],
     ['Binary', '_text'],
   ] as const) {
-    assert.equal(searchTarget(type, code), undefined);
-    assert.equal(searchParameterType(type, code), undefined);
+    assert.equal(searchTarget(type, code, OWN), undefined);
+    assert.equal(searchParameter(type, code)?.type, undefined);
   }
 });
 
@@ -84,7 +87,7 @@ test('[E7] the expression of every parameter is read to its end and selects an e
 });
 
 test('[E7] parameters come with their type and an expression that begins at the type', () => {
-  assert.equal(searchParameterType('Patient', 'birthdate'), 'date');
+  assert.equal(searchParameter('Patient', 'birthdate')?.type, 'date');
   const byCode = new Map(searchParameters('Patient').map((parameter) => [parameter.code, parameter]));
   assert.equal(byCode.get('_tag')?.expression, 'Patient.meta.tag');
   assert.equal(byCode.get('phone')?.expression, "Patient.telecom.where(system='phone')");

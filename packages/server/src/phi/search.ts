@@ -1,11 +1,10 @@
 /** Search parameters of R4, and what can be asked of each when its elements are sealed. */
-import { type Rule, ruleOf, contextOfResource, sealsByDefault } from './catalogue.ts';
-import { type Passed, trailsOf } from './expression.ts';
+import type { Catalogue } from './catalogue.ts';
+import { trailsOf } from './expression.ts';
 import table from './generated/search-parameters.json' with { type: 'json' };
-import { isResourceType } from './structure.ts';
-import { elementsOf } from './structure.ts';
-import { isPrimitive } from './primitives.ts';
-import type { IndexClass, SearchTarget } from './types.ts';
+import { elementsOf, isResourceType, RESOURCE_TYPES } from './structure.ts';
+import { type Effect, effectOf } from './search-effects.ts';
+import type { SearchTarget } from './types.ts';
 
 const PARAMETER_TYPES = [
   'string',
@@ -27,19 +26,21 @@ export interface SearchParameter {
   readonly expression: string;
   /** Codes of the parameters that a composite joins. */
   readonly components: readonly string[];
+  /** Types that a reference may name. */
+  readonly targets: readonly string[];
 }
 
 const TABLE: ReadonlyMap<string, Readonly<Record<string, readonly string[]>>> = new Map(Object.entries(table));
 const parameters = new Map<string, ReadonlyMap<string, SearchParameter>>();
-const targets = new Map<string, SearchTarget | undefined>();
+const targets = new WeakMap<Catalogue, Map<string, SearchTarget>>();
 
 /** Parameters of a type, those of every type included; none for a name that is no resource type. */
 export const searchParameters = (resourceType: string): readonly SearchParameter[] => [
   ...parametersOf(resourceType).values(),
 ];
 
-export const searchParameterType = (resourceType: string, code: string): SearchParameterType | undefined =>
-  parametersOf(resourceType).get(code)?.type;
+export const searchParameter = (resourceType: string, code: string): SearchParameter | undefined =>
+  parametersOf(resourceType).get(code);
 
 function parametersOf(resourceType: string): ReadonlyMap<string, SearchParameter> {
   const known = parameters.get(resourceType);
@@ -56,47 +57,57 @@ function parametersOf(resourceType: string): ReadonlyMap<string, SearchParameter
 
 function parameterOf(
   code: string,
-  [type = '', expression = '', ...components]: readonly string[],
+  [type = '', expression = '', ...more]: readonly string[],
   resourceType: string,
 ): SearchParameter {
   return {
     code,
     type: type as SearchParameterType,
     expression: expression.replace(/\b(Domain)?Resource\./g, `${resourceType}.`),
-    components,
+    components: type === 'composite' ? more : [],
+    targets: type !== 'reference' ? [] : more.includes('*') ? RESOURCE_TYPES : more,
   };
 }
 
+/** Whether a reference parameter looks at References; others look at canonical URLs, which name no resource by its id. */
+export function isReferenceById(resourceType: string, code: string): boolean {
+  const parameter = parametersOf(resourceType).get(code);
+  if (parameter?.type !== 'reference') return false;
+  return trailsOf(parameter.expression).some((trail) => trail.at(-1)?.element.type === 'Reference');
+}
+
 /** How a parameter relates to what is sealed; undefined where the type has no such parameter. */
-export function searchTarget(resourceType: string, code: string): SearchTarget | undefined {
+export function searchTarget(resourceType: string, code: string, catalogue: Catalogue): SearchTarget | undefined {
+  const known = targets.get(catalogue) ?? new Map<string, SearchTarget>();
+  targets.set(catalogue, known);
   const key = `${resourceType} ${code}`;
-  if (!targets.has(key)) {
-    const parameter = parametersOf(resourceType).get(code);
-    if (!parameter) return undefined;
-    targets.set(key, targetOf(resourceType, parameter));
-  }
-  return targets.get(key);
+  const parameter = known.has(key) ? undefined : parametersOf(resourceType).get(code);
+  if (parameter) known.set(key, targetOf(resourceType, parameter, catalogue));
+  return known.get(key);
 }
 
 const CLEAR: SearchTarget = { kind: 'clear' };
 const REFUSED: SearchTarget = { kind: 'refused' };
 
-function targetOf(resourceType: string, { code, type, expression, components }: SearchParameter): SearchTarget {
-  // _text, _content and _query have no expression: they look at everything.
-  if (expression === '') return sealsByDefault(resourceType) ? REFUSED : CLEAR;
-  if (!sealsByDefault(resourceType)) return CLEAR;
+function targetOf(
+  resourceType: string,
+  { code, type, expression, components }: SearchParameter,
+  catalogue: Catalogue,
+): SearchTarget {
+  // _text, _content and _query have no expression: they look at everything, and what they find differs from server to server.
+  if (expression === '') return REFUSED;
+  if (!catalogue.touches(resourceType)) return CLEAR;
   if (type === 'composite')
-    return components.every((part) => searchTarget(resourceType, part)?.kind === 'clear') ? CLEAR : REFUSED;
-  const selected = trailsOf(expression).flatMap((trail) => trail.at(-1) ?? []);
-  const searched = selected.filter(({ element }) => SEARCHED_BY[type].has(element.type));
+    return components.every((part) => searchTarget(resourceType, part, catalogue)?.kind === 'clear') ? CLEAR : REFUSED;
+  const searched = trailsOf(expression).filter((trail) => SEARCHED_BY[type].has(trail.at(-1)?.element.type ?? ''));
   // Sound-alikes cannot be found by a keyed index, which knows equality only.
   if (searched.length === 0 || code === 'phonetic') return REFUSED;
   const target = combined(
     type,
-    searched.map((passed) => effectOf(passed, resourceType)),
+    searched.map((trail) => effectOf(resourceType, trail, catalogue)),
   );
   // Only lists have room for the second identifier that a search without system looks for.
-  const single = searched.some(({ element }) => element.type === 'Identifier' && !element.list);
+  const single = searched.some((trail) => trail.at(-1)?.element.type === 'Identifier' && !trail.at(-1)?.element.list);
   return target.kind === 'blind-token' && single ? { ...target, systemRequired: true } : target;
 }
 
@@ -125,31 +136,6 @@ const SEARCHED_BY: Readonly<Record<SearchParameterType, ReadonlySet<string>>> = 
   composite: new Set(),
   special: new Set(),
 };
-
-/** What sealing does to one searched element: nothing, an index of these classes, the year only, or no search at all. */
-type Effect = 'clear' | 'year' | 'refused' | readonly IndexClass[];
-
-/** Elements that are searched through their parts. A string search on an address finds the parts that have an index. */
-const PARTS: Readonly<Record<string, readonly IndexClass[]>> = {
-  HumanName: ['family', 'given'],
-  Address: ['city', 'postalCode'],
-  Identifier: ['identifier'],
-  ContactPoint: ['phone', 'email'],
-};
-
-function effectOf({ element, filters }: Passed, resourceType: string): Effect {
-  const parts = PARTS[element.type];
-  if (parts) return filters.length > 0 ? parts.filter((part) => filters.includes(`system='${part}'`)) : parts;
-  if (!isPrimitive(element.type)) return 'clear';
-  const context = contextOfResource(undefined, resourceType);
-  const rule = ruleOf({ element, context, siblings: {} });
-  return rule ? effectOfRule(rule) : 'clear';
-}
-
-function effectOfRule({ treatment, indexClass }: Rule): Effect {
-  if (indexClass) return [indexClass];
-  return treatment === 'year' ? 'year' : 'refused';
-}
 
 /** The strictest effect decides; indexes of several elements are asked together. */
 function combined(type: SearchParameterType, effects: readonly Effect[]): SearchTarget {

@@ -4,12 +4,25 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Json } from '@keyward/sdk/seal';
 import { parseJson } from '../core/index.ts';
-import { type FhirResource, planOpen, planSeal, type RootSeal, type SealSite } from './index.ts';
+import {
+  type Catalogue,
+  createCatalogue,
+  type FhirResource,
+  planOpen,
+  planSeal,
+  type RootSeal,
+  type SealSite,
+} from './index.ts';
+
+/** Keyward's own rules. */
+export const OWN: Catalogue = createCatalogue();
+export const NOW = new Date('2026-01-15T12:00:00Z');
 
 export const ROOT: RootSeal = {
   objectId: '5c3d9d0e-9f2b-4b0c-8f0a-2f6f5a3d7e11',
   scope: 'b7a8f0c2-52f4-4f0b-9d0e-6a1c2b3d4e5f',
-  policy: '1',
+  policy: `1.${OWN.version}`,
+  proof: 'kw1.proof',
 };
 
 /** 26 characters of base32, as a blind index has. */
@@ -26,28 +39,28 @@ export interface Round {
   readonly vault: ReadonlyMap<string, Json>;
 }
 
-export function seal(resource: FhirResource): Round {
-  const plan = planSeal(resource);
+export function seal(resource: FhirResource, catalogue = OWN, now = NOW): Round {
+  const plan = planSeal(resource, catalogue);
   let indexes = 0;
   const sealed = plan.sites.map((site, number) => ({
     token: `kw1.token_${number}`,
     indexes: site.terms.map(() => fakeIndex(indexes++)),
   }));
   const vault = new Map(sealed.map(({ token }, number) => [token, plan.sites[number]?.value ?? null]));
-  return { sites: plan.sites, sealed: plan.apply(sealed, ROOT), vault };
+  return { sites: plan.sites, sealed: plan.apply(sealed, { ...ROOT, policy: `1.${catalogue.version}` }, now), vault };
 }
 
-export function open(sealed: FhirResource, vault: ReadonlyMap<string, Json>): FhirResource {
-  const plan = planOpen(sealed);
+export function open(sealed: FhirResource, vault: ReadonlyMap<string, Json>, catalogue = OWN): FhirResource {
+  const plan = planOpen(sealed, catalogue);
   return plan.apply(plan.sites.map(({ token }) => ({ kind: 'open', value: vault.get(token) ?? null })));
 }
 
-export function withhold(sealed: FhirResource): FhirResource {
-  const plan = planOpen(sealed);
+export function withhold(sealed: FhirResource, catalogue = OWN): FhirResource {
+  const plan = planOpen(sealed, catalogue);
   return plan.apply(plan.sites.map(() => ({ kind: 'withhold' })));
 }
 
-const EXAMPLES = dirname(createRequire(import.meta.url).resolve('hl7.fhir.r4.examples/package.json'));
+export const EXAMPLES = dirname(createRequire(import.meta.url).resolve('hl7.fhir.r4.examples/package.json'));
 
 /** Larger examples are bundles of value sets, which hold thousands of the same. */
 const LARGEST_BYTES = 150_000;

@@ -1,11 +1,13 @@
 /** What each treatment stores upstream and where it keeps the token: one row per treatment, read by sealing and by opening. */
 import type { Json } from '@keyward/sdk/seal';
-import type { Treatment } from './catalogue.ts';
 import { isToken } from './marks.ts';
+import type { Treatment } from './rules.ts';
 
 export interface Sealed {
   readonly token: string;
   readonly indexes: readonly string[];
+  /** Whether the date is one that keeps no year. */
+  readonly hidesYear: boolean;
 }
 
 interface TreatmentRow {
@@ -29,7 +31,10 @@ export const TREATMENTS: Readonly<Record<Treatment, TreatmentRow>> = {
   seal: { store: (_value, { token }) => token, read: (stored) => stored, withheld: nothing },
   // A value of which the normaliser leaves nothing (a phone without digits) has no index.
   index: { store: (_value, { indexes }) => indexes[0] || undefined, withheld: nothing },
-  year: { store: yearOf, withheld: (stored) => (typeof stored === 'string' && YEAR.test(stored) ? stored : undefined) },
+  year: {
+    store: (value, { hidesYear }) => (hidesYear ? undefined : yearOf(value)),
+    withheld: (stored) => (typeof stored === 'string' && YEAR.test(stored) ? stored : undefined),
+  },
   omit: { store: nothing, withheld: nothing },
   base64: {
     store: (_value, { token }) => Buffer.from(token).toString('base64'),

@@ -1,5 +1,6 @@
 /** The vocabulary of PHI: classes of sensitivity, treatments, and the plans that seal and open one resource. */
 import type { Json } from '@keyward/sdk/seal';
+import type { Treatment } from './rules.ts';
 
 /** Sensitivity classes; the access policy opens, masks or withholds by class. */
 export const FIELD_CLASSES = [
@@ -17,7 +18,25 @@ export type FieldClass = (typeof FIELD_CLASSES)[number];
 
 /** Classes with a blind index; one index key each. Never what has few values. */
 export const INDEX_CLASSES = ['family', 'given', 'identifier', 'phone', 'email', 'city', 'postalCode'] as const;
-export type IndexClass = (typeof INDEX_CLASSES)[number];
+
+/** Classes whose values may be found by their beginnings too, where the configuration says so; those have classes of their own. */
+export const PREFIXED_CLASSES = ['family', 'given'] as const satisfies readonly (typeof INDEX_CLASSES)[number][];
+export type PrefixedClass = (typeof PREFIXED_CLASSES)[number];
+
+export type IndexClass = (typeof INDEX_CLASSES)[number] | `${PrefixedClass}-prefix`;
+
+/** Whoever may not open a value may not search by it: the class of sensitivity that an index tells about. */
+export const FIELD_CLASS_OF_INDEX: Readonly<Record<IndexClass, FieldClass>> = {
+  family: 'name',
+  given: 'name',
+  'family-prefix': 'name',
+  'given-prefix': 'name',
+  identifier: 'identifier',
+  phone: 'contact',
+  email: 'contact',
+  city: 'address',
+  postalCode: 'address',
+};
 
 /** One value to index: `system` is '' where the class has none (or for the second, system-less index of identifiers). */
 export interface IndexTerm {
@@ -32,7 +51,10 @@ export type FhirResource = { readonly resourceType: string; readonly id?: string
 /** One element that must be sealed. */
 export interface SealSite {
   readonly path: string;
+  /** As of a PrimitiveSpot. */
+  readonly position: string;
   readonly datatype: string;
+  readonly treatment: Treatment;
   readonly fieldClass: FieldClass;
   readonly value: Json;
   /** Terms whose blind indexes `apply` needs, in this order. */
@@ -44,22 +66,27 @@ export interface RootSeal {
   readonly objectId: string;
   readonly scope: string;
   readonly policy: string;
-  /** Token over `policy` under the record's key: proof that scope and object id were written by the gateway. Only Patients carry it. */
-  readonly proof?: string;
+  /** Token under the record's key over `policy` and all tokens of the record; see manifest.ts. */
+  readonly proof: string;
 }
 
 export interface SealPlan {
   readonly sites: readonly SealSite[];
-  /** The sealed copy; the input is not changed. `sealed[i]` belongs to `sites[i]`. */
+  /** Whether the sealed copy carries a root: resources of sealed types do even where they hold nothing to seal. */
+  readonly hasRoot: boolean;
+  /** The sealed copy; the input is not changed. `sealed[i]` belongs to `sites[i]`; `now` decides whose year of birth is hidden, if any. */
   apply(
     sealed: readonly { readonly token: string; readonly indexes: readonly string[] }[],
     root: RootSeal,
+    now: Date,
   ): FhirResource;
 }
 
 /** One sealed element found in a resource that came back. */
 export interface OpenSite {
   readonly path: string;
+  /** As of a PrimitiveSpot. */
+  readonly position: string;
   readonly datatype: string;
   readonly fieldClass: FieldClass;
   readonly token: string;

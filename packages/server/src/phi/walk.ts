@@ -1,6 +1,6 @@
 /** The one walk over a resource: rewrites it element by element after the R4 structure; sealing, opening and renaming are visitors. */
 import type { Json } from '@keyward/sdk/seal';
-import { type Context, contextInside, contextOfResource, type Spot } from './catalogue.ts';
+import type { Catalogue, Context, Spot } from './catalogue.ts';
 import { isObject, type JsonObject } from './marks.ts';
 import { hasJsonType, isPrimitive } from './primitives.ts';
 import { type Element, elementsOf, holdsResource, isResourceType } from './structure.ts';
@@ -15,6 +15,8 @@ export interface Primitive {
 export interface PrimitiveSpot extends Spot {
   /** From the resource's type on, without indexes; built of names in the definitions only. */
   readonly path: string;
+  /** Where in the lists on its path it stands: their indexes from the resource on, each behind it a dot; '' where there is no list. */
+  readonly position: string;
   /** Whether the object that holds the element is an entry of a list. */
   readonly ownerRepeats: boolean;
 }
@@ -30,14 +32,16 @@ export type Flaw =
   | 'nested too deeply';
 
 export interface Visitor {
+  /** Decides what each element's place means. */
+  readonly catalogue: Catalogue;
   /** Replaces one primitive. `inside` walks what its companion holds. */
   primitive(spot: PrimitiveSpot, found: Primitive, inside: (companion: JsonObject) => JsonObject): Primitive;
   /** Replaces a member that is not as R4 defines it, or throws; undefined drops it. */
   flaw(path: string, flaw: Flaw, value: Json): Json | undefined;
   /** Entries of a list of objects before the walk enters them. */
-  beforeList?(type: string, entries: readonly Json[], context: Context): readonly Json[];
+  beforeList?(element: Element, entries: readonly Json[], context: Context): readonly Json[];
   /** The same list afterwards. */
-  afterList?(type: string, entries: Json[]): Json[];
+  afterList?(element: Element, entries: Json[]): Json[];
 }
 
 /** Elements inside each other; parseJson allows fewer. */
@@ -47,6 +51,7 @@ const MAX_DEPTH = 96;
 interface Place {
   readonly type: string;
   readonly path: string;
+  readonly position: string;
   readonly context: Context;
   readonly repeats: boolean;
   readonly depth: number;
@@ -54,7 +59,8 @@ interface Place {
 
 export function rewriteResource(resource: FhirResource, visitor: Visitor): FhirResource {
   const type = resource.resourceType;
-  const place: Place = { type, path: type, context: contextOfResource(undefined, type), repeats: false, depth: 0 };
+  const context = visitor.catalogue.contextOfResource(undefined, type);
+  const place: Place = { type, path: type, position: '', context, repeats: false, depth: 0 };
   return rewriteObject(resource, place, visitor) as FhirResource;
 }
 
@@ -103,12 +109,12 @@ function rewritePair(object: JsonObject, element: Element, place: Place, visitor
 
 function rewriteComplex(value: Json, element: Element, place: Place, visitor: Visitor): Json | undefined {
   const path = `${place.path}.${element.name}`;
-  if (!element.list) return rewriteEntry(value, element, place, visitor, false);
+  if (!element.list) return rewriteEntry(value, element, place, visitor, undefined);
   if (!Array.isArray(value)) return visitor.flaw(path, 'not a list', value);
   if (value.length === 0) return visitor.flaw(path, 'empty', value);
-  const entries = visitor.beforeList?.(element.type, value, place.context) ?? (value as readonly Json[]);
-  const rewritten = entries.flatMap((entry) => rewriteEntry(entry, element, place, visitor, true) ?? []);
-  const result = visitor.afterList?.(element.type, rewritten) ?? rewritten;
+  const entries = visitor.beforeList?.(element, value, place.context) ?? (value as readonly Json[]);
+  const rewritten = entries.flatMap((entry, index) => rewriteEntry(entry, element, place, visitor, index) ?? []);
+  const result = visitor.afterList?.(element, rewritten) ?? rewritten;
   return result.length === 0 ? undefined : result;
 }
 
@@ -117,23 +123,38 @@ function rewriteEntry(
   element: Element,
   place: Place,
   visitor: Visitor,
-  repeats: boolean,
+  index: number | undefined,
 ): Json | undefined {
   const path = `${place.path}.${element.name}`;
   if (!isObject(value)) return visitor.flaw(path, 'not an object', value);
   if (Object.keys(value).length === 0) return visitor.flaw(path, 'empty', value);
-  if (holdsResource(element.type)) return rewriteNested(value, path, place, visitor);
-  const context = contextInside(place.context, element, value);
-  return rewriteObject(value, { type: element.type, path, context, repeats, depth: place.depth + 1 }, visitor);
-}
-
-function rewriteNested(value: JsonObject, path: string, place: Place, visitor: Visitor): Json | undefined {
-  const type = value['resourceType'];
-  if (typeof type !== 'string' || !isResourceType(type)) return visitor.flaw(path, 'not a resource', value);
-  const outer = contextOfResource(place.context, type);
+  const position = positionIn(place, index);
+  if (holdsResource(element.type)) return rewriteNested(value, path, position, place, visitor);
+  const context = visitor.catalogue.contextInside(place.context, element, value);
+  const repeats = index !== undefined;
   return rewriteObject(
     value,
-    { type, path: `${path}.${type}`, context: outer, repeats: false, depth: place.depth + 1 },
+    { type: element.type, path, position, context, repeats, depth: place.depth + 1 },
+    visitor,
+  );
+}
+
+const positionIn = ({ position }: Place, index: number | undefined): string =>
+  index === undefined ? position : `${position}${index}.`;
+
+function rewriteNested(
+  value: JsonObject,
+  path: string,
+  position: string,
+  place: Place,
+  visitor: Visitor,
+): Json | undefined {
+  const type = value['resourceType'];
+  if (typeof type !== 'string' || !isResourceType(type)) return visitor.flaw(path, 'not a resource', value);
+  const outer = visitor.catalogue.contextOfResource(place.context, type);
+  return rewriteObject(
+    value,
+    { type, path: `${path}.${type}`, position, context: outer, repeats: false, depth: place.depth + 1 },
     visitor,
   );
 }
@@ -146,7 +167,7 @@ interface Pair {
 }
 
 function rewriteSingle(owner: JsonObject, element: Element, place: Place, visitor: Visitor): Pair {
-  return rewritePrimitive(owner[element.name], owner[`_${element.name}`], owner, element, place, visitor);
+  return rewritePrimitive(owner[element.name], owner[`_${element.name}`], owner, element, place, undefined, visitor);
 }
 
 /** Two lists of the same length, with null where one of the two has nothing (https://hl7.org/fhir/R4/json.html#primitive). */
@@ -157,7 +178,7 @@ function rewriteList(owner: JsonObject, element: Element, place: Place, visitor:
   const rewritten = Array.from({ length }, (_, index) => {
     const [value, companion] = [values?.[index] ?? undefined, companions?.[index] ?? undefined];
     if (value === undefined && companion === undefined) visitor.flaw(`${place.path}.${element.name}`, 'empty', null);
-    return rewritePrimitive(value, companion, owner, element, place, visitor);
+    return rewritePrimitive(value, companion, owner, element, place, index, visitor);
   });
   return {
     value: joined(
@@ -191,19 +212,22 @@ function rewritePrimitive(
   owner: JsonObject,
   element: Element,
   place: Place,
+  index: number | undefined,
   visitor: Visitor,
 ): Pair {
   const path = `${place.path}.${element.name}`;
-  const spot: PrimitiveSpot = { path, element, context: place.context, siblings: owner, ownerRepeats: place.repeats };
+  const position = positionIn(place, index);
+  const { context: around, repeats: ownerRepeats } = place;
+  const spot: PrimitiveSpot = { path, position, element, context: around, siblings: owner, ownerRepeats };
   const isFlawed = value !== undefined && !hasJsonType(element.type, value);
   const checked = isFlawed ? visitor.flaw(path, 'of another JSON type', value) : value;
   const beside =
     companion === undefined || isObject(companion) ? companion : visitor.flaw(path, 'not an object', companion);
   const inside = (part: JsonObject) => {
-    const context = contextInside(place.context, element, part);
+    const context = visitor.catalogue.contextInside(place.context, element, part);
     return rewriteObject(
       part,
-      { type: 'Element', path, context, repeats: false, depth: place.depth + 1 },
+      { type: 'Element', path, position, context, repeats: false, depth: place.depth + 1 },
       visitor,
     ) as JsonObject;
   };

@@ -13,8 +13,12 @@ const LONGEST_RESTART_PAUSE_MS = 5_000;
 /** A child that lived this long starts again without a longer pause. */
 const HEALTHY_AFTER_MS = 30_000;
 
-/** No debugger can be attached by a signal: it could read keys and patients' data. */
-const RUNTIME_FLAGS = ['--disable-sigusr1'];
+const RUNTIME_FLAGS = [
+  // No debugger can be attached by a signal: it could read keys and patients' data.
+  '--disable-sigusr1',
+  // A small young generation (in MiB): what a page of an export leaves behind is given back sooner.
+  '--max-semi-space-size=8',
+];
 
 export interface ChildOptions {
   readonly name: ProcessName;

@@ -4,11 +4,15 @@ import { ensureServerCertificate } from '../ca/index.ts';
 import { systemClock } from '../core/index.ts';
 import {
   createGatewayServer,
+  createKeyedLock,
   createSubjectScopes,
   createUpstream,
   DEFAULT_POLICY,
+  loadApis,
   loadPolicy,
+  loadProfiles,
 } from '../gateway/index.ts';
+import { createIssuerDiscovery } from '../identity/index.ts';
 import {
   custodianSocket,
   databaseAnswers,
@@ -22,6 +26,7 @@ import {
   serverHosts,
   storeSocket,
 } from './parts.ts';
+import { loadCatalogue } from './catalogue.ts';
 import type { ProcessContext, Running } from './process.ts';
 
 /** The built-in store has no host: it is reached over its socket. */
@@ -38,6 +43,8 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
     maxBodyBytes,
     publicUrl,
     policyFile,
+    profiles,
+    existingData,
   } = config.gateway;
   const policy = loadPolicy(policyFile ?? DEFAULT_POLICY);
   const tls = await ensureServerCertificate({ paths, clock: systemClock, hosts: serverHosts(config) });
@@ -46,22 +53,29 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
   const audit = openLedger(context, ledgerPool, keys);
   const behind = upstreamUrl === undefined ? { url: STORE_URL, socketPath: storeSocket(paths) } : { url: upstreamUrl };
   const upstream = createUpstream({ ...behind, timeoutMs, maxAnswerBytes });
+  const apis = loadApis(config.apis, { timeoutMs, maxAnswerBytes });
   const custodianProbe = openProbe('http://custodian.invalid', '/readyz', { socketPath: custodianSocket(paths) });
   const server = createGatewayServer({
     gateway: {
       tenant: config.tenant,
       publicBase: `${(publicUrl ?? originsOf(config).gateway).replace(/\/$/, '')}/fhir`,
       maxBodyBytes,
+      existingData,
       policy,
+      catalogue: loadCatalogue(config),
+      profiles: loadProfiles(profiles),
       verifier: openVerifier(context),
+      issuer: createIssuerDiscovery({ issuers: config.identity.issuers, clock: systemClock }),
       keys,
       engine: createEngine(),
       upstream,
       subjects: createSubjectScopes(),
+      writers: createKeyedLock(timeoutMs),
       audit,
       clock: systemClock,
       log,
     },
+    apis,
     tls,
     ready: async () => {
       const [custodian, ledger, store] = await Promise.all([
@@ -79,7 +93,12 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
       await server.close();
       await recordProcess(audit, config.tenant, 'gateway', 'stop');
       await audit.close();
-      await Promise.all([upstream.close(), custodianProbe.close(), ledgerPool.end()]);
+      await Promise.all([
+        upstream.close(),
+        ...apis.map((api) => api.upstream.close()),
+        custodianProbe.close(),
+        ledgerPool.end(),
+      ]);
     },
   };
 }

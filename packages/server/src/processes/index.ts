@@ -1,3 +1,4 @@
+export { loadCatalogue } from './catalogue.ts';
 export { startAdmin } from './admin.ts';
 export { startCustodian } from './custodian.ts';
 export { startGateway } from './gateway.ts';

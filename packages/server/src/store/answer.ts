@@ -10,6 +10,7 @@ import { readBody } from './http.ts';
 import { INTERACTIONS, type Reply } from './interactions.ts';
 import { Repository } from './repository.ts';
 import { routeOf } from './routes.ts';
+import { criteriaOf } from './conditional.ts';
 import { openSession, type Session } from './session.ts';
 import type { JsonObject, StoreDependencies } from './types.ts';
 
@@ -62,7 +63,7 @@ async function bundle({ request, base }: Exchange, repository: Repository): Prom
 const SEARCH_BY_FORM = /^[A-Za-z]+\/_search(?:\?|$)/;
 
 /** Conditions the store does not know; a write that ignored one would do what its sender excluded. */
-const UNSUPPORTED_CONDITIONS = ['if-none-exist', 'if-none-match', 'if-modified-since'];
+const UNSUPPORTED_CONDITIONS = ['if-none-match', 'if-modified-since'];
 
 async function interaction({ request, base }: Exchange, target: string, repository: Repository): Promise<Reply> {
   const { method = '', headersDistinct } = request;
@@ -73,7 +74,8 @@ async function interaction({ request, base }: Exchange, target: string, reposito
   const { name, ...route } = routeOf(method, target, isForm ? bytes.toString() : '');
   const resource = isForm || bytes.length === 0 ? undefined : asResource(parseJson(bytes, BODY_LIMITS));
   const ifMatch = only(headersDistinct['if-match']);
-  return INTERACTIONS[name]({ ...route, ifMatch, base, resource }, repository);
+  const criteria = criteriaOf(name, route.type, only(headersDistinct['if-none-exist']));
+  return INTERACTIONS[name]({ ...route, ifMatch, criteria, base, resource }, repository);
 }
 
 /** Node joins a repeated header with commas. */

@@ -2,10 +2,11 @@
 import { STATUS_CODES } from 'node:http';
 import type { Json } from '@keyward/sdk/seal';
 import { KeywardError, newUuid } from '../core/index.ts';
+import { criteriaOf } from './conditional.ts';
 import { etag } from './http.ts';
-import type { Call, InteractionName, Reply } from './interactions.ts';
+import type { Call, InteractionName } from './interactions.ts';
 import { routeOf } from './routes.ts';
-import { isObject, type JsonObject, type Resource } from './types.ts';
+import { isObject, type JsonObject, type Resource, type StoredAddress } from './types.ts';
 
 /** What may stand in a transaction, in the order it is done whatever the order of the entries (R4 §3.1.0.11.2). */
 const WRITES = ['remove', 'create', 'update'] as const satisfies readonly InteractionName[];
@@ -20,7 +21,7 @@ export interface Entry {
 }
 
 /** As in the headers of a single request. */
-const UNSUPPORTED_CONDITIONS = ['ifNoneExist', 'ifNoneMatch', 'ifModifiedSince'];
+const UNSUPPORTED_CONDITIONS = ['ifNoneMatch', 'ifModifiedSince'];
 
 /** @throws KeywardError `FHIR_BUNDLE_INVALID` | `FHIR_INTERACTION_UNSUPPORTED`, or what `routeOf` throws. */
 export function readEntry(entry: Json, base: string): Entry {
@@ -34,6 +35,7 @@ export function readEntry(entry: Json, base: string): Entry {
     id: name === 'create' ? newUuid() : id,
     base,
     ifMatch: text(request, 'ifMatch'),
+    criteria: criteriaOf(name, route.type, text(request, 'ifNoneExist')),
     resource: asResource(entry['resource']),
   };
   return { name, call, fullUrl: text(entry, 'fullUrl') };
@@ -51,7 +53,7 @@ export function asResource(value: Json | undefined): Resource | undefined {
 }
 
 /** Status and version only; the sender has the resource. */
-export function responseEntry({ status, stored }: Reply): JsonObject {
+export function responseEntry(status: number, stored: StoredAddress | undefined): JsonObject {
   const version = stored && {
     location: `${stored.type}/${stored.id}/_history/${stored.version}`,
     etag: etag(stored.version),

@@ -4,6 +4,8 @@ import { BEGINNING, dateInterval, FOREVER } from './dates.ts';
 import type { Found } from './expression.ts';
 import { INDEX_TABLE_NAMES, type IndexTable } from './migrations.ts';
 import type { IndexedParameter } from './parameters.ts';
+import { sealsByDefault } from '../phi/index.ts';
+import { stringTokens } from './string-tokens.ts';
 import { isObject, type JsonObject, type Resource } from './types.ts';
 
 /** Values in the order of the table's columns: the parameter's code first. */
@@ -36,18 +38,18 @@ export const isIndexable = (text: string): boolean =>
 const SEALED = 'sealed';
 
 type Put = (table: IndexTable, ...row: (string | number)[]) => void;
-type Blind = (system: string, value: string) => void;
 
 interface Sink {
   readonly put: Put;
-  readonly blind: Blind;
+  readonly blind: (system: string, value: string) => void;
+  readonly blindString: (value: string) => void;
   readonly blindSystem: (system: string) => void;
 }
 
 /** What each type of search parameter takes from an element. */
 const ROWS_OF: Readonly<Record<IndexedParameter['type'], (found: Found, sink: Sink) => void>> = {
   token: ({ value }, sink) => tokenRows(value, sink),
-  string: ({ value }, { blind }) => texts(value).forEach((text) => blind('', text)),
+  string: ({ value }, { blindString }) => texts(value).forEach(blindString),
   reference: ({ value }, sink) => referenceRows(value, sink),
   date: ({ value }, { put }) => dateRows(value, put),
   uri: ({ value }, sink) => putText(sink, '', value),
@@ -62,6 +64,7 @@ export function indexRows(resource: Resource, parameters: Iterable<IndexedParame
     IndexRow[]
   >;
   const seen = new Set<string>();
+  const isClear = !sealsByDefault(resource.resourceType);
   for (const { code, type, extract } of parameters) {
     const put: Put = (table, ...row) => {
       const identity = [table, code, ...row].join('\0');
@@ -69,12 +72,14 @@ export function indexRows(resource: Resource, parameters: Iterable<IndexedParame
       seen.add(identity);
     };
     const putToken = (token: string | undefined) => (token === undefined ? undefined : put('index_blind', token));
+    const putTokens = (text: string, tokens: () => (string | undefined)[]) => {
+      if (isToken(text)) putToken(SEALED);
+      else if (isIndexable(text)) tokens().forEach(putToken);
+    };
     const sink: Sink = {
       put,
-      blind: (system, text) => {
-        if (isToken(text)) putToken(SEALED);
-        else if (isIndexable(text)) putToken(valueToken(indexKey, code, system, text));
-      },
+      blind: (system, text) => putTokens(text, () => [valueToken(indexKey, code, system, text)]),
+      blindString: (text) => putTokens(text, () => stringTokens(indexKey, code, text, isClear)),
       blindSystem: (system) => putToken(systemToken(indexKey, code, system)),
     };
     for (const found of extract(resource)) ROWS_OF[type](found, sink);

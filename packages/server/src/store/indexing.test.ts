@@ -9,7 +9,8 @@ import { compileExpression } from './expression.ts';
 import { ANY_SYSTEM, indexRows, systemToken, valueToken } from './index-rows.ts';
 import type { IndexTable } from './migrations.ts';
 import { indexedParameters } from './parameters.ts';
-import { splitUnescaped, unescape } from './search-parse.ts';
+import { splitUnescaped, unescape } from './search-filters.ts';
+import { folded, soughtTokens, stringTokens } from './string-tokens.ts';
 import type { Resource } from './types.ts';
 
 const key = generateDataKey();
@@ -225,4 +226,41 @@ test('[E7] escaped separators do not separate', () => {
       assert.deepEqual(splitUnescaped(joined, ',').map(unescape), parts);
     }),
   );
+});
+
+const texts = fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }));
+const isFound = (text: string, sought: string, isExact: boolean, isClear: boolean): boolean => {
+  const tokens = stringTokens(key, 'name', text, isClear);
+  return soughtTokens(key, 'name', sought, isExact).some((token) => token !== undefined && tokens.includes(token));
+};
+
+test('[E7] a text of a clear type is found by every beginning of up to 64 letters, and by no other', () => {
+  fc.assert(
+    fc.property(texts, fc.integer({ min: 1, max: 64 }), texts, (text, length, other) => {
+      const letters = folded(text).slice(0, length);
+      if (letters.length > 0) assert.ok(isFound(text, letters.join(''), false, true));
+      const begins = folded(text).join('').startsWith(folded(other).join(''));
+      if (!begins) assert.ok(!isFound(text, other, false, true));
+    }),
+  );
+});
+
+test('[E7] :exact finds a text of a clear type by its own spelling alone', () => {
+  fc.assert(
+    fc.property(texts, texts, (text, other) => {
+      if (text !== '') assert.ok(isFound(text, text, true, true));
+      if (text !== other) assert.ok(!isFound(text, other, true, true));
+    }),
+  );
+});
+
+test('[E7] a text of a sealed type and a blind index have one token, of the whole', () => {
+  for (const [text, isClear] of [
+    ['Chalmers', false],
+    [`kwi1${'a'.repeat(26)}`, true],
+  ] as const) {
+    assert.equal(stringTokens(key, 'family', text, isClear).length, 1);
+    assert.ok(isFound(text, text, false, isClear));
+    assert.ok(!isFound(text, text.slice(0, -1), false, isClear));
+  }
 });

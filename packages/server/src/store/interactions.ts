@@ -1,8 +1,10 @@
 /** The FHIR interactions of the store, one function each. */
 import { KeywardError, newUuid } from '../core/index.ts';
+import type { Criteria } from './conditional.ts';
 import { historyBundle, searchBundle } from './result-bundles.ts';
-import type { Repository } from './repository.ts';
-import { parseHistory, parseSearch, readCount } from './search-parse.ts';
+import type { Repository, SearchPage } from './repository.ts';
+import { operationPairs } from './operation-parameters.ts';
+import { parseEverything, parseHistory, parseSearch } from './search-parse.ts';
 import type { Resource, SearchPair, StoredVersion } from './types.ts';
 
 export interface Call {
@@ -12,6 +14,8 @@ export interface Call {
   readonly version: string;
   readonly query: readonly SearchPair[];
   readonly ifMatch: string | undefined;
+  /** Only of a create. */
+  readonly criteria: Criteria | undefined;
   readonly resource: Resource | undefined;
   /** What absolute links begin with, e.g. `http://store`. */
   readonly base: string;
@@ -27,10 +31,15 @@ export interface Reply {
 
 type Interaction = (call: Call, repository: Repository) => Promise<Reply>;
 
+/** Versions are counted. */
+const VERSION = /^\d{1,9}$/;
+
 const read: Interaction = async ({ type, id }, repository) => found(await repository.read(type, id));
 
-const vread: Interaction = async ({ type, id, version }, repository) =>
-  found(await repository.readVersion(type, id, readCount(version)));
+const vread: Interaction = async ({ type, id, version }, repository) => {
+  if (!VERSION.test(version)) throw new KeywardError('FHIR_NOT_FOUND');
+  return found(await repository.readVersion(type, id, Number(version)));
+};
 
 const history: Interaction = async (call, repository) => {
   const page = parseHistory(call.query);
@@ -40,13 +49,31 @@ const history: Interaction = async (call, repository) => {
 const search: Interaction = async (call, repository) => {
   const parsed = parseSearch(call.type, call.query);
   const total = parsed.withTotal ? await repository.count(parsed) : undefined;
-  const page = parsed.count === 0 ? { matches: [], hasNext: false } : await repository.search(parsed);
-  return { status: 200, body: searchBundle(call, parsed, page, total) };
+  const page = parsed.count === 0 ? EMPTY_PAGE : await repository.search(parsed);
+  return { status: 200, body: searchBundle(call, call.type, page, total) };
+};
+
+const EMPTY_PAGE: SearchPage = { matches: [], included: [], next: undefined };
+
+/** Parameters of a POST may stand in a Parameters resource. */
+const everything: Interaction = async (call, repository) => {
+  const query = [...call.query, ...operationPairs(call.resource)];
+  const page = await repository.everything(call, parseEverything(query));
+  const path = `${call.type}/${call.id}/$everything`;
+  return { status: 200, body: searchBundle({ ...call, query }, path, page, undefined) };
 };
 
 /** The id is the store's, whatever the resource says. */
-const create: Interaction = async (call, repository) =>
-  created(await repository.create(resourceOf(call), call.id || newUuid()));
+const create: Interaction = async (call, repository) => {
+  const { criteria } = call;
+  if (criteria === undefined) return created(await repository.create(resourceOf(call), call.id || newUuid()));
+  return repository.transaction(async (within) => {
+    const [existing] = await within.existing([criteria]);
+    return existing
+      ? found(await within.read(call.type, existing.id))
+      : create({ ...call, criteria: undefined }, within);
+  });
+};
 
 const update: Interaction = async (call, repository) => {
   const resource = resourceOf(call);
@@ -66,6 +93,7 @@ export const INTERACTIONS = {
   vread,
   history,
   search,
+  everything,
   create,
   update,
   remove,

@@ -1,5 +1,5 @@
 /** The search parameters the store indexes, compiled from the generated R4 table when a type is first used. */
-import { searchParameters } from '../phi/index.ts';
+import { isReferenceById, searchParameters } from '../phi/index.ts';
 import { compileExpression, type Extractor } from './expression.ts';
 
 /** Types of search parameter that are indexed; composite and special ones are not. */
@@ -23,6 +23,8 @@ export interface IndexedParameter {
   readonly code: string;
   readonly type: IndexedType;
   readonly extract: Extractor;
+  /** Of a reference by id, the types it may lead to. None for others, and for canonical URLs. */
+  readonly targets: readonly string[];
 }
 
 export type ParameterTable = ReadonlyMap<string, IndexedParameter>;
@@ -36,11 +38,20 @@ export function indexedParameters(resourceType: string): ParameterTable {
   return table;
 }
 
+/** Types that a parameter leads to; none unless it is an indexed reference by id. */
+export const targetsOf = (resourceType: string, code: string): readonly string[] =>
+  indexedParameters(resourceType).get(code)?.targets ?? [];
+
 function compile(resourceType: string): ParameterTable {
   const table = new Map<string, IndexedParameter>();
-  for (const { code, type, expression } of searchParameters(resourceType)) {
+  for (const { code, type, expression, targets } of searchParameters(resourceType)) {
     if (!isIndexedType(type) || !expression || nativeColumn(code) || NOT_INDEXED.includes(code)) continue;
-    table.set(code, { code, type, extract: compileExpression(expression) });
+    table.set(code, {
+      code,
+      type,
+      extract: compileExpression(expression),
+      targets: isReferenceById(resourceType, code) ? targets : [],
+    });
   }
   return table;
 }

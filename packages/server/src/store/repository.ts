@@ -4,15 +4,27 @@ import { type Clock, KeywardError } from '../core/index.ts';
 import type { Bodies, SealedVersion } from './bodies.ts';
 import { indexRows } from './index-rows.ts';
 import { indexedParameters } from './parameters.ts';
-import type { HistoryRequest, Search } from './search-parse.ts';
+import { type Criteria, findExisting } from './conditional.ts';
+import { everythingStatement, typesAlong } from './everything.ts';
+import { includedByRules, includedOfTypes } from './included.ts';
+import { writePlace } from './search-order.ts';
+import type { EverythingRequest, HistoryRequest, Search } from './search-parse.ts';
+import { bodiesStatement, type IncludedRow } from './search-includes.ts';
 import { countStatement, pageStatement, withinPageBytes } from './search-sql.ts';
-import type { Session } from './session.ts';
-import type { Resource, StoredVersion } from './types.ts';
+import type { Session, Statement } from './session.ts';
+import type { Address, Resource, StoredAddress, StoredVersion } from './types.ts';
 import type { Write } from './writes.ts';
 
+export interface Entry extends Address {
+  readonly text: string;
+}
+
 export interface SearchPage {
-  readonly matches: readonly { readonly id: string; readonly text: string }[];
-  readonly hasNext: boolean;
+  readonly matches: readonly Entry[];
+  /** What the matches of this page bring along. */
+  readonly included: readonly Entry[];
+  /** Where the next page begins; undefined after the last. */
+  readonly next: string | undefined;
 }
 
 export interface HistoryPage {
@@ -41,6 +53,13 @@ interface VersionRow extends Omit<SealedVersion, 'body'> {
   readonly method: Write['method'];
 }
 
+interface PageRow extends SealedVersion {
+  /** How many the page and one more could be. */
+  readonly found: number;
+  /** The row's place in the order. */
+  readonly keys: readonly string[];
+}
+
 const VERSION_COLUMNS = 'v.type, v.id, v.version, v.last_updated, v.method, v.body';
 
 const HISTORY = withinPageBytes(`
@@ -65,6 +84,12 @@ export class Repository {
 
   create(resource: Resource, id: string): Promise<StoredVersion> {
     return this.#write(resource, id, 1, 'POST');
+  }
+
+  /** Within a transaction: what meets each of the criteria already. @throws KeywardError `FHIR_MULTIPLE_MATCHES` */
+  async existing(criteria: readonly Criteria[]): Promise<(StoredAddress | undefined)[]> {
+    const { index } = await this.#bodies.keys();
+    return findExisting(criteria, this.#session, index);
   }
 
   /** Creates what does not exist, or no longer (`isNew`). `ifMatch` is the version the caller has seen. */
@@ -148,13 +173,47 @@ export class Repository {
 
   async search(search: Search): Promise<SearchPage> {
     const { index } = await this.#bodies.keys();
-    const rows = await this.#session.query<SealedVersion & { readonly found: number }>(pageStatement(search, index));
-    const shown = rows.slice(0, search.count);
-    const texts = await this.#bodies.open(shown);
-    return {
-      matches: shown.map(({ id }, place) => ({ id, text: texts[place] as string })),
-      hasNext: shown.length < (rows[0]?.found ?? 0),
-    };
+    const { shown, next } = await this.#page(pageStatement(search, index), search.count);
+    const included = await includedByRules(shown, search.includes, (statement) => this.#session.query(statement));
+    return this.#open(shown, included, next && writePlace(next));
+  }
+
+  /** @throws KeywardError `FHIR_NOT_FOUND` | `FHIR_GONE` for a record that is not there */
+  async everything(record: Address, request: EverythingRequest): Promise<SearchPage> {
+    await this.#assertExists(record);
+    const { shown, next } = await this.#page(everythingStatement(record, request), request.count);
+    const along = await includedOfTypes(shown, typesAlong(record, request), request.since, (statement) =>
+      this.#session.query(statement),
+    );
+    return this.#open(shown, along, next?.join('/'));
+  }
+
+  async #page(statement: Statement, count: number): Promise<{ shown: PageRow[]; next: readonly string[] | undefined }> {
+    const rows = await this.#session.query<PageRow>(statement);
+    const shown = rows.slice(0, count);
+    return { shown, next: shown.length < (rows[0]?.found ?? 0) ? shown.at(-1)?.keys : undefined };
+  }
+
+  async #open(
+    shown: readonly PageRow[],
+    included: readonly IncludedRow[],
+    next: string | undefined,
+  ): Promise<SearchPage> {
+    const along = included.length === 0 ? [] : await this.#session.query<SealedVersion>(bodiesStatement(included));
+    const rows = [...shown, ...along];
+    const texts = await this.#bodies.open(rows);
+    const entries = rows.map(({ type, id }, place) => ({ type, id, text: texts[place] as string }));
+    return { matches: entries.slice(0, shown.length), included: entries.slice(shown.length), next };
+  }
+
+  async #assertExists({ type, id }: Address): Promise<void> {
+    const [row] = await this.#session.query<{ deleted: boolean }>({
+      name: 'store-exists',
+      text: 'SELECT deleted FROM resource WHERE type = $1 AND id = $2',
+      values: [type, id],
+    });
+    if (!row) throw new KeywardError('FHIR_NOT_FOUND');
+    if (row.deleted) throw new KeywardError('FHIR_GONE');
   }
 
   async count(search: Search): Promise<number> {

@@ -1,35 +1,36 @@
 /** Bundles the store answers with, as JSON text: searchset and history, with the link to their next page. */
 import { etag } from './http.ts';
 import type { Call } from './interactions.ts';
-import type { HistoryEntry, HistoryPage, SearchPage } from './repository.ts';
-import type { PageRequest, Search } from './search-parse.ts';
-import type { JsonObject } from './types.ts';
+import type { Entry, HistoryEntry, HistoryPage, SearchPage } from './repository.ts';
+import type { PageRequest } from './search-parse.ts';
+import type { Address, JsonObject, SearchPair } from './types.ts';
 
+/** @param path what was asked, below the base */
 export function searchBundle(
   call: Call,
-  search: Search,
-  { matches, hasNext }: SearchPage,
+  path: string,
+  { matches, included, next }: SearchPage,
   total: number | undefined,
 ): string {
-  const last = matches.at(-1);
-  // Only ids make a place that others' writes do not move; with an order of the client's own, a page counts from the start.
-  const next: Position | undefined =
-    search.sort.length > 0 ? ['_offset', search.offset + matches.length] : last && ['_after', last.id];
   const head = {
     resourceType: 'Bundle',
     type: 'searchset',
     ...(total === undefined ? {} : { total }),
-    link: links(call, call.type, hasNext ? next : undefined),
+    link: links(call, path, next),
   };
-  const entries = matches.map(({ id, text }) =>
-    objectText({ fullUrl: fullUrl(call, id), search: { mode: 'match' } }, { resource: text }),
-  );
+  const entries = [
+    ...matches.map((entry) => searchEntry(call, entry, 'match')),
+    ...included.map((entry) => searchEntry(call, entry, 'include')),
+  ];
   return objectText(head, { entry: arrayText(entries) });
 }
 
+const searchEntry = (call: Call, { text, ...address }: Entry, mode: 'match' | 'include'): string =>
+  objectText({ fullUrl: fullUrl(call, address), search: { mode } }, { resource: text });
+
 export function historyBundle(call: Call, { count }: PageRequest, { total, entries }: HistoryPage): string {
   const last = entries.at(-1)?.version ?? 1;
-  const next: Position | undefined = count > 0 && last > 1 ? ['_after', last] : undefined;
+  const next = count > 0 && last > 1 ? String(last) : undefined;
   const link = links(call, `${call.type}/${call.id}/_history`, next);
   const entry = arrayText(entries.map((one) => historyEntry(call, one)));
   return objectText({ resourceType: 'Bundle', type: 'history', total, link }, { entry });
@@ -37,7 +38,7 @@ export function historyBundle(call: Call, { count }: PageRequest, { total, entri
 
 function historyEntry(call: Call, { version, lastUpdated, method, isNew, text }: HistoryEntry): string {
   const members = {
-    fullUrl: fullUrl(call, call.id),
+    fullUrl: fullUrl(call, call),
     request: { method, url: method === 'POST' ? call.type : `${call.type}/${call.id}` },
     response: { status: statusOf(method, isNew), etag: etag(version), lastModified: lastUpdated.toISOString() },
   };
@@ -49,20 +50,18 @@ function statusOf(method: HistoryEntry['method'], isNew: boolean): string {
   return isNew ? '201' : '200';
 }
 
-const fullUrl = ({ base, type }: Call, id: string): string => `${base}/${type}/${id}`;
+const fullUrl = ({ base }: Call, { type, id }: Address): string => `${base}/${type}/${id}`;
 
-/** Where a page begins. */
-type Position = readonly [parameter: '_offset' | '_after', value: string | number];
-
-function links({ base, query }: Call, path: string, next: Position | undefined): JsonObject[] {
-  const link = (relation: string, pairs: readonly (readonly [string, unknown])[]) => ({
+/** @param next where the next page begins */
+function links({ base, query }: Call, path: string, next: string | undefined): JsonObject[] {
+  const link = (relation: string, pairs: readonly SearchPair[]) => ({
     relation,
-    url: [`${base}/${path}`, String(new URLSearchParams(pairs.map(([name, value]) => [name, String(value)])))]
+    url: [`${base}/${path}`, String(new URLSearchParams(pairs.map(([name, value]) => [name, value])))]
       .filter(Boolean)
       .join('?'),
   });
-  const others = query.filter(([name]) => name !== '_offset' && name !== '_after');
-  return [link('self', query), ...(next ? [link('next', [...others, next])] : [])];
+  const others = query.filter(([name]) => name !== '_after');
+  return [link('self', query), ...(next === undefined ? [] : [link('next', [...others, ['_after', next]])])];
 }
 
 /** An object some of whose members are JSON texts already. */

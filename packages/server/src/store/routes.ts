@@ -1,6 +1,7 @@
 /** From method and path to an interaction; what has no row here does not exist. */
 import { KeywardError } from '../core/index.ts';
 import { isResourceType } from '../phi/index.ts';
+import { EVERYTHING_TYPES } from './everything.ts';
 import type { InteractionName } from './interactions.ts';
 import type { SearchPair } from './types.ts';
 
@@ -15,12 +16,17 @@ export interface Route {
 const TYPE = '(?<type>[A-Z][A-Za-z]{1,63})';
 /** R4 §2.24.0.1. */
 const ID = '(?<id>[A-Za-z0-9.-]{1,64})';
-const VERSION = String.raw`(?<version>\d{1,9})`;
+/** Any id may stand there; which of them is a version of ours is found out by looking. */
+const VERSION = '(?<version>[A-Za-z0-9.-]{1,64})';
+
+const EVERYTHING = new RegExp(String.raw`^(?<type>${EVERYTHING_TYPES.join('|')})/${ID}/\$everything$`);
 
 /** `query`: what the interaction makes of parameters; without it only `_format` may stand there. */
 const ROUTES: readonly (readonly [method: string, path: RegExp, name: InteractionName, query?: 'query'])[] = [
   ['GET', new RegExp(`^${TYPE}$`), 'search', 'query'],
   ['POST', new RegExp(`^${TYPE}/_search$`), 'search', 'query'],
+  ['GET', EVERYTHING, 'everything', 'query'],
+  ['POST', EVERYTHING, 'everything', 'query'],
   ['GET', new RegExp(`^${TYPE}/${ID}$`), 'read'],
   ['GET', new RegExp(`^${TYPE}/${ID}/_history$`), 'history', 'query'],
   ['GET', new RegExp(`^${TYPE}/${ID}/_history/${VERSION}$`), 'vread'],

@@ -1,12 +1,15 @@
 /** Search parameters read strictly: what is not understood is refused, never ignored. */
 import { KeywardError } from '../core/index.ts';
-import { isIndexable } from './index-rows.ts';
-import { type IndexedParameter, indexedParameters, type NativeColumn, nativeColumn } from './parameters.ts';
+import { isResourceType } from '../phi/index.ts';
+import { dateInterval } from './dates.ts';
+import { LOCAL_REFERENCE } from './index-rows.ts';
+import { type Condition, readCondition, valueCount } from './search-filters.ts';
+import { type IncludeRule, readInclude } from './search-includes.ts';
+import { type Order, ORDER_BY_ID, type Place, readOrder, readPlace } from './search-order.ts';
 import type { SearchPair } from './types.ts';
 
 const DEFAULT_COUNT = 20;
 const MAX_COUNT = 1000;
-const MAX_OFFSET = 1_000_000;
 /** Each becomes a part of one SQL statement. */
 const MAX_PARAMETERS = 50;
 const MAX_VALUES = 500;
@@ -23,43 +26,14 @@ export interface HistoryRequest extends PageRequest {
 export interface Search extends PageRequest {
   readonly type: string;
   /** All of them must hold. */
-  readonly filters: readonly Filter[];
-  readonly sort: readonly SortRule[];
-  /** Only with `sort`. */
-  readonly offset: number;
-  /** The last id of the page before; only without `sort`. */
-  readonly after: string | undefined;
+  readonly conditions: readonly Condition[];
+  readonly order: Order;
+  /** Where the page before ended. */
+  readonly after: Place | undefined;
+  readonly includes: readonly IncludeRule[];
   /** `_total=accurate`, or `_summary=count`. */
   readonly withTotal: boolean;
 }
-
-export interface Filter {
-  readonly code: string;
-  readonly type: IndexedParameter['type'] | NativeColumn;
-  readonly modifier: string;
-  /** One of them must hold. Escapes are still in place. */
-  readonly values: readonly string[];
-}
-
-export interface SortRule {
-  readonly code: string;
-  readonly by: NativeColumn | 'date';
-  readonly descending: boolean;
-}
-
-/** Modifiers by parameter type; `:[Type]` on references besides. `:exact` is what an index of whole values does anyway. */
-const MODIFIERS: Readonly<Record<Filter['type'], readonly string[]>> = {
-  token: ['', 'not', 'missing'],
-  string: ['', 'exact', 'missing'],
-  reference: ['', 'missing'],
-  date: ['', 'missing'],
-  uri: ['', 'missing'],
-  number: ['', 'missing'],
-  quantity: ['', 'missing'],
-  id: [''],
-  lastUpdated: [''],
-};
-const TYPE_MODIFIER = /^[A-Z][A-Za-z]+$/;
 
 type Draft<Request> = { -readonly [Name in keyof Request]: Request[Name] };
 type Controls<Request> = Readonly<Record<string, (draft: Draft<Request>, value: string) => void>>;
@@ -75,106 +49,134 @@ const HISTORY_CONTROLS: Controls<HistoryRequest> = {
   _after: (draft, value) => void (draft.after = readCount(value)),
 };
 
+/** What is read once all parameters are known: a place depends on the order. */
+interface SearchDraft extends Search {
+  readonly place: string | undefined;
+}
+
 /** Parameters that steer the result instead of choosing resources. */
-const SEARCH_CONTROLS: Controls<Search> = {
+const SEARCH_CONTROLS: Controls<SearchDraft> = {
   ...PAGE_CONTROLS,
-  _after: (draft, value) => void (draft.after = value),
-  _offset: (draft, value) => void (draft.offset = atMost(readCount(value), MAX_OFFSET)),
-  _sort: (draft, value) => void (draft.sort = value.split(',').map((rule) => readSort(draft.type, rule))),
+  _after: (draft, value) => void (draft.place = value),
+  _sort: (draft, value) => void (draft.order = readOrder(draft.type, value)),
   _total: (draft, value) => void (draft.withTotal = oneOf(value, ['accurate', 'none']) === 'accurate'),
   _summary: (draft, value) => {
     if (oneOf(value, ['count', 'false']) === 'count') Object.assign(draft, { count: 0, withTotal: true });
   },
+  _include: (draft, value) => include(draft, value, { reverse: false, iterate: false }),
+  '_include:iterate': (draft, value) => include(draft, value, { reverse: false, iterate: true }),
+  _revinclude: (draft, value) => include(draft, value, { reverse: true, iterate: false }),
+  '_revinclude:iterate': (draft, value) => include(draft, value, { reverse: true, iterate: true }),
 };
+
+function include(draft: Draft<SearchDraft>, value: string, kind: Pick<IncludeRule, 'reverse' | 'iterate'>): void {
+  draft.includes = [...draft.includes, readInclude(draft.type, value, kind)];
+}
 
 /** @throws KeywardError `FHIR_PARAM_UNSUPPORTED` | `FHIR_PARAM_INVALID` */
 export function parseHistory(pairs: Iterable<SearchPair>): HistoryRequest {
   const draft: Draft<HistoryRequest> = { count: DEFAULT_COUNT, after: undefined };
+  readControls(pairs, HISTORY_CONTROLS, draft);
+  return draft;
+}
+
+/** Every pair must be a control. @throws KeywardError `FHIR_PARAM_UNSUPPORTED`, or what a control throws */
+function readControls<Request>(pairs: Iterable<SearchPair>, controls: Controls<Request>, draft: Draft<Request>): void {
   for (const [name, value] of pairs) {
-    const control = controlOf(HISTORY_CONTROLS, name);
+    const control = controlOf(controls, name);
     if (!control) throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
     control(draft, value);
   }
-  return draft;
 }
 
 /** @throws KeywardError `FHIR_PARAM_UNSUPPORTED` | `FHIR_PARAM_INVALID` */
 export function parseSearch(type: string, pairs: readonly SearchPair[]): Search {
-  const draft: Draft<Search> = {
-    type,
-    filters: [],
-    sort: [],
-    count: DEFAULT_COUNT,
-    offset: 0,
-    after: undefined,
-    withTotal: false,
-  };
-  const filters: Filter[] = [];
+  const draft: Draft<SearchDraft> = { ...everyResourceOf(type), place: undefined };
+  const conditions: Condition[] = [];
   for (const [name, value] of pairs) {
     const control = controlOf(SEARCH_CONTROLS, name);
     if (control) control(draft, value);
-    else filters.push(readFilter(type, name, value));
+    else conditions.push(readCondition([type], name, value));
   }
-  const search = { ...draft, filters };
-  if (pairs.length > MAX_PARAMETERS || valueCount(search) > MAX_VALUES || !isPlaced(search))
-    throw new KeywardError('FHIR_PARAM_INVALID');
-  return search;
+  refuseTooMany(pairs, conditions, draft.order.rules.length);
+  const { place, ...search } = draft;
+  return { ...search, conditions, after: place === undefined ? undefined : readPlace(draft.order, place) };
+}
+
+/**
+ * The criteria of a conditional create: conditions alone, at least one.
+ * @throws KeywardError `FHIR_PARAM_UNSUPPORTED` | `FHIR_PARAM_INVALID`
+ */
+export function parseCriteria(type: string, pairs: readonly SearchPair[]): Search {
+  const conditions = pairs.map(([name, value]) => readCondition([type], name, value));
+  if (conditions.length === 0) throw new KeywardError('FHIR_PARAM_INVALID');
+  refuseTooMany(pairs, conditions, 0);
+  return { ...everyResourceOf(type), conditions };
+}
+
+const everyResourceOf = (type: string): Search => ({
+  type,
+  conditions: [],
+  order: ORDER_BY_ID,
+  count: DEFAULT_COUNT,
+  after: undefined,
+  includes: [],
+  withTotal: false,
+});
+
+function refuseTooMany(pairs: readonly SearchPair[], conditions: readonly Condition[], ruleCount: number): void {
+  const values = conditions.reduce((sum, condition) => sum + valueCount(condition), ruleCount);
+  if (pairs.length > MAX_PARAMETERS || values > MAX_VALUES) throw new KeywardError('FHIR_PARAM_INVALID');
 }
 
 const controlOf = <Request>(controls: Controls<Request>, name: string) =>
   Object.hasOwn(controls, name) ? controls[name] : undefined;
 
-const valueCount = ({ filters, sort }: Search): number =>
-  filters.reduce((sum, { values }) => sum + values.length, sort.length);
-
-/** Ids go with the store's own order, an offset with the client's. */
-const isPlaced = ({ sort, offset, after }: Search): boolean =>
-  sort.length > 0 ? after === undefined : offset === 0 && (after === undefined || isIndexable(after));
-
-function readFilter(resourceType: string, name: string, value: string): Filter {
-  const [code = '', modifier = '', ...more] = name.split(':');
-  const type = typeOf(resourceType, code);
-  const known = type && (MODIFIERS[type].includes(modifier) || (type === 'reference' && TYPE_MODIFIER.test(modifier)));
-  if (!known || more.length > 0) throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
-  const values = splitUnescaped(value, ',');
-  if (!values.every((one) => one !== '' && isIndexable(one))) throw new KeywardError('FHIR_PARAM_INVALID');
-  return { code, type, modifier, values };
+export interface EverythingRequest extends PageRequest {
+  /** All types when undefined. */
+  readonly types: readonly string[] | undefined;
+  /** ISO 8601; only what was written at or after it. */
+  readonly since: string | undefined;
+  /** Type and id of the last resource of the page before. */
+  readonly after: readonly [type: string, id: string] | undefined;
 }
 
-const typeOf = (resourceType: string, code: string): Filter['type'] | undefined =>
-  nativeColumn(code) ?? indexedParameters(resourceType).get(code)?.type;
+const EVERYTHING_CONTROLS: Controls<EverythingRequest> = {
+  ...PAGE_CONTROLS,
+  _type: (draft, value) => void (draft.types = [...(draft.types ?? []), ...value.split(',').map(readType)]),
+  _since: (draft, value) => void (draft.since = dateInterval(value)?.start ?? invalid()),
+  _after: (draft, value) => void (draft.after = readAddress(value)),
+};
 
-function readSort(resourceType: string, rule: string): SortRule {
-  const descending = rule.startsWith('-');
-  const code = descending ? rule.slice(1) : rule;
-  const by = typeOf(resourceType, code);
-  if (by !== 'id' && by !== 'lastUpdated' && by !== 'date') throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
-  return { code, by, descending };
+/** `start` and `end` are not supported. @throws KeywardError `FHIR_PARAM_UNSUPPORTED` | `FHIR_PARAM_INVALID` */
+export function parseEverything(pairs: readonly SearchPair[]): EverythingRequest {
+  const draft: Draft<EverythingRequest> = {
+    count: DEFAULT_COUNT,
+    types: undefined,
+    since: undefined,
+    after: undefined,
+  };
+  readControls(pairs, EVERYTHING_CONTROLS, draft);
+  return draft;
 }
 
-export function readCount(value: string): number {
+const readType = (value: string): string => (isResourceType(value) ? value : invalid());
+
+function readAddress(value: string): [type: string, id: string] {
+  const [, type, id] = LOCAL_REFERENCE.exec(value) ?? [];
+  return type && id ? [type, id] : invalid();
+}
+
+function invalid(): never {
+  throw new KeywardError('FHIR_PARAM_INVALID');
+}
+
+function readCount(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new KeywardError('FHIR_PARAM_INVALID');
   return Number(value);
-}
-
-function atMost(value: number, limit: number): number {
-  if (value > limit) throw new KeywardError('FHIR_PARAM_INVALID');
-  return value;
 }
 
 function oneOf(value: string, allowed: readonly string[]): string {
   if (!allowed.includes(value)) throw new KeywardError('FHIR_PARAM_UNSUPPORTED');
   return value;
 }
-
-/** Splits at a separator that no backslash precedes (R4 §3.1.1.4.1); the escapes stay. */
-export function splitUnescaped(text: string, separator: ',' | '|'): string[] {
-  const parts = [''];
-  for (const [piece] of text.matchAll(/\\.|./gsu)) {
-    if (piece === separator) parts.push('');
-    else parts.push((parts.pop() ?? '') + piece);
-  }
-  return parts;
-}
-
-export const unescape = (text: string): string => text.replace(/\\([\\,|$])/g, '$1');

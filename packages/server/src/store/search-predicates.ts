@@ -4,8 +4,9 @@ import { KeywardError } from '../core/index.ts';
 import { dateInterval } from './dates.ts';
 import { ANY_SYSTEM, LOCAL_REFERENCE, systemToken, valueToken } from './index-rows.ts';
 import type { IndexTable } from './migrations.ts';
-import { type Filter, splitUnescaped, unescape } from './search-parse.ts';
+import { type Filter, splitUnescaped, unescape } from './search-filters.ts';
 import type { Bind } from './search-sql.ts';
+import { soughtTokens } from './string-tokens.ts';
 
 export interface Predicate {
   readonly table: IndexTable | 'resource';
@@ -34,7 +35,10 @@ interface Term {
 
 const PREDICATES: Readonly<Record<Filter['type'], (term: Term) => Predicate[]>> = {
   token: tokenPredicates,
-  string: ({ filter, value, indexKey, bind }) => [blind(valueToken(indexKey, filter.code, '', unescape(value)), bind)],
+  string: ({ filter, value, indexKey, bind }) =>
+    soughtTokens(indexKey, filter.code, unescape(value), filter.modifier === 'exact').map((token) =>
+      blind(token, bind),
+    ),
   reference: (term) => [referencePredicate(term)],
   date: ({ value, bind }) => [{ table: 'index_date', sql: datePredicate(value, bind, 'start_at', 'end_at') }],
   uri: ({ value, bind }) => [{ table: 'index_code', sql: `code = ${bind(unescape(value))}` }],

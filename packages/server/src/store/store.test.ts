@@ -187,7 +187,13 @@ const FAILING_ENTRIES = [
   ['an unknown type', entry('POST', 'Pet', { resourceType: 'Pet' }), 404],
   ['a body of another type', entry('POST', 'Patient', { resourceType: 'Encounter' }), 400],
   ['a read', entry('GET', 'Patient/fixed'), 501],
-  ['a condition', entry('POST', 'Patient', patient(), { ifNoneExist: 'identifier=urn:x|1' }), 501],
+  ['a condition', entry('PUT', 'Patient/fixed', patient({ id: 'fixed' }), { ifNoneMatch: '*' }), 501],
+  [
+    'a condition for what is no create',
+    entry('PUT', 'Patient/fixed', patient({ id: 'fixed' }), { ifNoneExist: '_id=x' }),
+    501,
+  ],
+  ['unreadable criteria', entry('POST', 'Patient', patient(), { ifNoneExist: 'shoe-size=44' }), 400],
   ['a conditional update', entry('PUT', 'Patient?identifier=urn:x|1', patient()), 501],
   ['a deletion of what never was', entry('DELETE', 'Patient/never-was'), 404],
   ['an entry without a request', { resource: patient() }, 400],
@@ -332,7 +338,7 @@ for (const [method, path, status] of REFUSED) {
   });
 }
 
-for (const header of ['if-none-exist', 'if-none-match', 'if-modified-since']) {
+for (const header of ['if-none-match', 'if-modified-since']) {
   test(`[S1] a request with ${header} is refused, not done without its condition`, async () => {
     assert.equal((await store.call('POST', '/Patient', patient(), { [header]: 'identifier=urn:c|A' })).status, 501);
   });
@@ -362,7 +368,7 @@ test('[P2] a refusal quotes nothing of the request', async () => {
   }
 });
 
-test('[S3] healthz answers, and metadata lists what is indexed and claims no condition and no batch', async () => {
+test('[S3] healthz answers, and metadata lists what is indexed and claims only what there is', async () => {
   assert.equal((await store.call('GET', '/healthz')).status, 200);
   const rest = (await store.call('GET', '/metadata')).json['rest']?.[0];
   assert.deepEqual(rest?.['interaction'], [{ code: 'transaction' }]);
@@ -378,6 +384,17 @@ test('[S3] healthz answers, and metadata lists what is indexed and claims no con
   assert.match(parameters.get('family')?.documentation ?? '', /whole values only/);
   assert.deepEqual(
     [described?.['conditionalCreate'], described?.['conditionalUpdate'], described?.['conditionalDelete']],
-    [false, false, 'not-supported'],
+    [true, false, 'not-supported'],
+  );
+  const organization = resources.find(({ type }) => type === 'Organization');
+  assert.match(organization?.searchParam.find(({ name }) => name === 'name')?.documentation ?? '', /beginning/);
+  assert.equal(described?.['operation']?.[0]?.['name'], 'everything');
+  assert.equal(organization?.['operation'], undefined);
+  const inclusions = (name: string) => described?.[name] as unknown as string[];
+  assert.ok(inclusions('searchInclude').includes('Patient:organization'));
+  assert.ok(inclusions('searchRevInclude').includes('Observation:subject'));
+  assert.ok(!inclusions('searchRevInclude').includes('Encounter:location'));
+  assert.ok(
+    !resources.some((one) => JSON.stringify(one['searchInclude']).includes('QuestionnaireResponse:questionnaire')),
   );
 });

@@ -10,16 +10,22 @@ export interface JsonObject {
 
 export type Resource = JsonObject & { readonly resourceType: string };
 
-/** Where one version lies; its sealed body is bound to this. */
-export interface VersionAddress {
+export interface Address {
   readonly type: string;
   readonly id: string;
+}
+
+/** Where one version lies; its sealed body is bound to this. */
+export interface VersionAddress extends Address {
   /** 1 for the first; a deletion is a version too. */
   readonly version: number;
 }
 
-export interface StoredVersion extends VersionAddress {
+export interface StoredAddress extends VersionAddress {
   readonly lastUpdated: Date;
+}
+
+export interface StoredVersion extends StoredAddress {
   /** The resource as the JSON text that was sealed: what the store wrote and authenticated is not read again to be answered. */
   readonly text: string;
 }

@@ -2,12 +2,16 @@
 import { KeywardError } from '../../core/index.ts';
 import { type Exchange, known } from '../exchange.ts';
 import type { PolicyInteraction } from '../policy.ts';
+import type { RouteName } from '../routes.ts';
+
+/** A patch is an update that says only what changes (SMART App Launch 2.2: `u`); of $everything each resource is decided again. */
+const DECIDED_AS: Partial<Record<RouteName, PolicyInteraction>> = { patch: 'update', everything: 'read' };
 
 export function authorise(exchange: Exchange): void {
   const { gateway, route } = exchange;
   exchange.decision = gateway.policy.decide(
     known(exchange.principal, 'principal'),
-    route.name as PolicyInteraction,
+    DECIDED_AS[route.name] ?? (route.name as PolicyInteraction),
     route.type,
   );
   const { patient } = exchange.decision;

@@ -2,22 +2,23 @@
 import { KeywardError } from '../../core/index.ts';
 import { openCursor } from '../cursor.ts';
 import { type Exchange, known } from '../exchange.ts';
-import { blindTerms } from '../sealing.ts';
-import { type BlindParameter, pageSize, planSearch } from '../search.ts';
+import { pageSize, planSearch } from '../search.ts';
+import { decideSearch, upstreamQuery } from '../search/blind-query.ts';
 
 export async function planTypeSearch(exchange: Exchange): Promise<void> {
   const { route, query, form } = exchange;
   const decision = known(exchange.decision, 'decision');
   // With _search the URL may carry parameters too; they are held to the rule for URLs.
-  const inUrl = planSearch(route.type, query, true, decision);
-  const plan = form === undefined ? inUrl : planSearch(route.type, form, false, decision);
+  const access = { decision, decide: decideSearch(exchange), catalogue: exchange.gateway.catalogue };
+  const inUrl = planSearch(route.type, query, true, access);
+  const plan = form === undefined ? inUrl : planSearch(route.type, form, false, access);
   if (form !== undefined && [...query.keys()].some((name) => name !== '_format' && name !== '_pretty')) {
     throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'Send all parameters of _search in the body.' });
   }
   exchange.search = plan;
+  exchange.shape = plan.shape;
   if (plan.cursor !== undefined) return followCursor(exchange, plan.cursor);
-  const parameters = new URLSearchParams(plan.clear.map(([name, value]) => [name, value]));
-  for (const blind of plan.blind) parameters.append(blind.name, await blindValue(exchange, blind));
+  const parameters = await upstreamQuery(exchange, plan);
   exchange.outgoing = {
     method: 'POST',
     path: `/${route.type}/_search`,
@@ -41,21 +42,11 @@ export async function planHistory(exchange: Exchange): Promise<void> {
   };
 }
 
-async function followCursor(exchange: Exchange, cursor: string): Promise<void> {
-  const { path, filters } = await openCursor(exchange, cursor);
+export async function followCursor(exchange: Exchange, cursor: string): Promise<void> {
+  const others = [...exchange.query.keys()].some((name) => name !== '_cursor' && name !== '_count');
+  if (others) throw new KeywardError('FHIR_CURSOR_INVALID');
+  const { path, filters, includes, shape } = await openCursor(exchange, cursor);
   exchange.outgoing = { method: 'GET', path };
-  exchange.search = { clear: [], blind: [], filters, cursor };
+  exchange.search = { clear: [], blind: [], filters, includes, shape, cursor };
+  exchange.shape = shape;
 }
-
-/** `index,index` or `system|index,…`: alternatives joined by OR. A value with nothing to index matches nothing. */
-async function blindValue(exchange: Exchange, { terms }: BlindParameter): Promise<string> {
-  const indexes = await blindTerms(exchange, terms);
-  return terms
-    .map(({ tokenSystem }, position) => {
-      const index = indexes[position] ?? 'kwi1none';
-      return tokenSystem === undefined ? index : `${escapeToken(tokenSystem)}|${index}`;
-    })
-    .join(',');
-}
-
-const escapeToken = (text: string): string => text.replace(/[\\,|$]/g, (character) => `\\${character}`);

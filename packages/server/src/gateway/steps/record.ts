@@ -2,8 +2,8 @@
 import { asKeywardError, KeywardError } from '../../core/index.ts';
 import { TENANT_SCOPE } from '../seal-context.ts';
 import { auditEvent } from '../audit.ts';
-import { type Exchange, known } from '../exchange.ts';
-import { writeResults } from '../results.ts';
+import type { Exchange } from '../exchange.ts';
+import { createdByAnother, type WriteResult, writeResults } from '../results.ts';
 
 const described = ({ type, id }: { type: string; id: string }) => (id === '' ? type : `${type}/${id}`);
 
@@ -15,11 +15,11 @@ export async function recordIntent(exchange: Exchange): Promise<void> {
 
 export async function recordOutcome(exchange: Exchange): Promise<void> {
   const results = unlessUnknown(() => writeResults(exchange));
-  rememberSubjects(exchange, results);
-  const resources = results.map(({ type, id, version }) =>
+  rememberSubjects(exchange);
+  const resources = written(exchange, results).map(({ type, id, version }) =>
     version === '' ? `${type}/${id}` : `${type}/${id}/_history/${version}`,
   );
-  const { status } = known(exchange.answer, 'answer');
+  const status = exchange.answer?.status ?? Number(results[0]?.status ?? 200);
   const outcome = auditEvent(exchange, 'write.outcome', { resources, subjects: [...exchange.subjects], status });
   try {
     await exchange.gateway.audit.record([outcome]);
@@ -27,6 +27,35 @@ export async function recordOutcome(exchange: Exchange): Promise<void> {
     // The upstream has it, so the caller must not be told that nothing happened.
     throw new KeywardError('GATEWAY_OUTCOME_UNKNOWN', { cause });
   }
+  refuseOrphans(exchange, results);
+}
+
+/** What was there already was not written. */
+const written = ({ operations }: Exchange, results: readonly WriteResult[]): WriteResult[] =>
+  results.filter((result, index) => {
+    const operation = operations[index];
+    return operation && !operation.settled && !createdByAnother(operation, result);
+  });
+
+/**
+ * Outside this process somebody created the same Patient at the same moment: what the transaction stored beside it refers to that
+ * Patient, and is sealed under the key of one that does not exist. It can be read, but would outlive the destruction of the patient's key.
+ */
+function refuseOrphans({ operations }: Exchange, results: readonly WriteResult[]): void {
+  const lost = new Set(
+    operations
+      .filter((operation, index) => {
+        const result = results[index];
+        return operation.type === 'Patient' && result !== undefined && createdByAnother(operation, result);
+      })
+      .map(({ scope }) => scope),
+  );
+  const orphans = operations.some(({ type, scope }) => type !== 'Patient' && scope !== undefined && lost.has(scope));
+  if (orphans)
+    throw new KeywardError('GATEWAY_OUTCOME_UNKNOWN', {
+      detail:
+        'Somebody else created a patient of this transaction at the same moment. Write again what refers to the patient.',
+    });
 }
 
 /** An answer that cannot be read leaves open what became of the write. */
@@ -40,10 +69,13 @@ function unlessUnknown<T>(read: () => T): T {
   }
 }
 
-function rememberSubjects({ gateway, operations }: Exchange, results: ReturnType<typeof writeResults>): void {
-  for (const [index, { type, interaction, scope }] of operations.entries()) {
-    const id = results[index]?.id;
-    if (type !== 'Patient' || !id) continue;
+/**
+ * Of what is updated we know the id. That of a new Patient is the upstream's word, which would choose the key of what is written next: that
+ * Patient proves its scope itself when it is needed.
+ */
+function rememberSubjects({ gateway, operations }: Exchange): void {
+  for (const { type, id, interaction, scope, settled } of operations) {
+    if (type !== 'Patient' || id === '' || settled) continue;
     if (interaction === 'delete') gateway.subjects.forget(id);
     else if (scope && scope !== TENANT_SCOPE) gateway.subjects.remember(id, scope);
   }

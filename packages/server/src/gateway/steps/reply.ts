@@ -1,12 +1,10 @@
 /** Steps 14 and 15: links are ours, bodies hold what was opened, headers forbid storing. */
 import type { Json } from '@keyward/sdk/seal';
-import { KeywardError } from '../../core/index.ts';
+import { type AnswerEntry, asBundle } from '../answers.ts';
+import { upstreamPath } from '../ask.ts';
 import { sealCursor } from '../cursor.ts';
 import { type Exchange, type Finding, known } from '../exchange.ts';
 import { type FhirResource, isSubsetted } from '../../phi/index.ts';
-import { type WriteResult, writeResults } from '../results.ts';
-import { matchesFilters } from '../search.ts';
-import { type AnswerEntry, asBundle } from './reauthorise.ts';
 
 const versionOf = (resource: FhirResource): string => {
   const meta = resource['meta'] as { versionId?: Json } | undefined;
@@ -14,9 +12,13 @@ const versionOf = (resource: FhirResource): string => {
 };
 
 /** `W/"3"`, or `W/"3-subsetted"` for a view with holes, so that a write built on it can be told. */
-const etag = (version: string, subsetted = false): string => `W/"${version}${subsetted ? '-subsetted' : ''}"`;
+export const etag = (version: string, subsetted = false): string => `W/"${version}${subsetted ? '-subsetted' : ''}"`;
 
-function cacheHeaders(version: string, lastModified: string | undefined, subsetted = false): Record<string, string> {
+export function cacheHeaders(
+  version: string,
+  lastModified: string | undefined,
+  subsetted = false,
+): Record<string, string> {
   const date = new Date(lastModified ?? '');
   return {
     ...(version === '' ? {} : { etag: etag(version, subsetted) }),
@@ -35,18 +37,22 @@ export function replyResource(exchange: Exchange): void {
 }
 
 export async function replySearchset(exchange: Exchange): Promise<void> {
-  const { findings, search, gateway } = exchange;
-  const filters = search?.filters ?? [];
-  const shown = findings.filter(({ opened }) => matchesFilters(known(opened, 'opened resource'), filters));
-  const total = searchTotal(exchange, shown.length);
+  const { findings, gateway, route, shape } = exchange;
+  const total = searchTotal(exchange, findings.filter(({ included }) => !included).length);
+  const counted = shape?.kind === 'count' ? {} : { entry: findings.map((finding) => searchEntry(exchange, finding)) };
   exchange.reply = bundleReply({
     resourceType: 'Bundle',
     type: 'searchset',
     ...(total === undefined ? {} : { total }),
-    link: await links(exchange, `${gateway.publicBase}/${exchange.route.type}`),
-    entry: shown.map((finding) => ({ ...fullEntry(exchange, finding), search: { mode: 'match' } })),
+    link: await links(exchange, `${gateway.publicBase}/${route.type}`),
+    ...counted,
   });
 }
+
+const searchEntry = (exchange: Exchange, finding: Finding): { readonly [name: string]: Json } => ({
+  ...fullEntry(exchange, finding),
+  search: { mode: finding.included ? 'include' : 'match' },
+});
 
 /** A total the upstream counted would tell of records that were left out here (hapi-fhir #1507); one whole page is its own total. */
 function searchTotal({ answer, search, decision }: Exchange, shown: number): number | undefined {
@@ -54,8 +60,21 @@ function searchTotal({ answer, search, decision }: Exchange, shown: number): num
   const onlyCounted = search?.clear.some(([name, value]) => name === '_count' && Number(value) === 0);
   const onFirstPage = search?.cursor === undefined && !link.some(({ relation }) => relation === 'next');
   if (onFirstPage && !onlyCounted) return shown;
-  const nothingLeftOut = search?.filters.length === 0 && shown === entry.length && decision?.patient === undefined;
+  const matches = entry.filter(({ search: { mode } = {} }) => mode !== 'include');
+  const nothingLeftOut =
+    !search?.filters.some(({ narrows }) => narrows) && shown === matches.length && decision?.patient === undefined;
   return nothingLeftOut ? total : undefined;
+}
+
+/** All that belongs to a record; how much there is, only the upstream knows. */
+export async function replyEverything(exchange: Exchange): Promise<void> {
+  const { findings, gateway, route } = exchange;
+  exchange.reply = bundleReply({
+    resourceType: 'Bundle',
+    type: 'searchset',
+    link: await links(exchange, `${gateway.publicBase}/${route.type}/${route.id}/$everything`),
+    entry: findings.map((finding) => searchEntry(exchange, finding)),
+  });
 }
 
 export async function replyHistory(exchange: Exchange): Promise<void> {
@@ -101,61 +120,15 @@ function fullEntry({ gateway }: Exchange, { resource, opened }: Finding): { full
 
 /** `self` without parameters, since they may identify; `next` as a sealed cursor. */
 async function links(exchange: Exchange, self: string): Promise<Json[]> {
-  const next = (asBundle(exchange.answer?.body).link ?? []).find(({ relation }) => relation === 'next');
+  const next = nextPage(exchange);
   const selfLink = { relation: 'self', url: self };
-  if (!next) return [selfLink];
-  const cursor = await sealCursor(exchange, upstreamPath(exchange, next.url), exchange.search?.filters ?? []);
+  if (next === undefined) return [selfLink];
+  const cursor = await sealCursor(exchange, next, exchange.search);
   return [selfLink, { relation: 'next', url: `${self}?_cursor=${cursor}` }];
 }
 
-/** Only where it points is taken from an upstream's link, never to which host. @throws KeywardError `GATEWAY_UPSTREAM_INVALID` */
-function upstreamPath({ gateway }: Exchange, link: string): string {
-  const base = new URL(`${gateway.upstream.base}/`);
-  const url = URL.parse(link, base);
-  const prefix = base.pathname.slice(0, -1);
-  if (!url || (url.pathname !== prefix && !url.pathname.startsWith(`${prefix}/`)))
-    throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
-  return url.pathname.slice(prefix.length) + url.search;
-}
-
-export function replyWritten(exchange: Exchange): void {
-  const { operations, incoming, gateway, answer } = exchange;
-  const operation = known(operations[0], 'operation');
-  const result = known(writeResults(exchange)[0], 'result');
-  if (operation.interaction === 'delete') {
-    exchange.reply = { status: 204, headers: {}, body: undefined };
-    return;
-  }
-  const minimal = /(?:^|,)\s*return=minimal\s*(?:,|$)/.test(String(incoming.headers['prefer'] ?? ''));
-  const created = known(answer, 'answer').status === 201;
-  exchange.reply = {
-    status: created ? 201 : 200,
-    headers: {
-      ...cacheHeaders(result.version, result.lastModified),
-      ...(created ? { location: `${gateway.publicBase}/${result.type}/${result.id}/_history/${result.version}` } : {}),
-    },
-    body: minimal ? undefined : withServerMembers(known(operation.resource, 'resource'), result),
-  };
-}
-
-/** What the client sent, with the members the server decides; the upstream's copy is not needed to show it. */
-function withServerMembers(resource: FhirResource, { id, version, lastModified }: WriteResult): FhirResource {
-  const { resourceType, id: _id, meta, ...rest } = resource;
-  const serverMeta = {
-    ...(version === '' ? {} : { versionId: version }),
-    ...(lastModified === undefined ? {} : { lastUpdated: lastModified }),
-  };
-  return { resourceType, id, meta: { ...(meta as { [name: string]: Json } | undefined), ...serverMeta }, ...rest };
-}
-
-export function replyTransaction(exchange: Exchange): void {
-  const { publicBase } = exchange.gateway;
-  const entry = writeResults(exchange).map(({ type, id, version, status, lastModified }) => ({
-    response: {
-      status,
-      ...(version === '' ? {} : { location: `${publicBase}/${type}/${id}/_history/${version}`, etag: etag(version) }),
-      ...(lastModified === undefined ? {} : { lastModified }),
-    },
-  }));
-  exchange.reply = bundleReply({ resourceType: 'Bundle', type: 'transaction-response', entry });
+/** Path and query of the page after the upstream's answer, below its base. */
+export function nextPage(exchange: Exchange): string | undefined {
+  const next = (asBundle(exchange.answer?.body).link ?? []).find(({ relation }) => relation === 'next');
+  return next && upstreamPath(exchange, next.url);
 }

@@ -2,22 +2,26 @@
 import type { Json } from '@keyward/sdk/seal';
 import type { FhirResource } from '../../phi/index.ts';
 import { type Exchange, known, type WriteOperation } from '../exchange.ts';
-import { outgoingResource, renamedEntries } from '../operations.ts';
+import { type Names, outgoingResource, renamedEntries } from '../operations.ts';
 import { sealResources } from '../sealing.ts';
 import { TENANT_SCOPE } from '../seal-context.ts';
-import { type Beside, scopeFor, scopeToWrite } from '../subjects.ts';
+import { type Beside, borrowUnscoped, scopeFor, scopeToWrite } from '../subjects.ts';
 import type { UpstreamRequest } from '../upstream.ts';
 
+const METHOD = { create: 'POST', update: 'PUT', delete: 'DELETE' } as const;
 const JSON_HEADERS = { 'content-type': 'application/fhir+json', prefer: 'return=representation' };
 
 export async function sealWrite(exchange: Exchange): Promise<void> {
   const [operation] = exchange.operations;
-  const { interaction, type, id, ifMatch } = known(operation, 'operation');
+  const { interaction, type, id, ifMatch, guard, settled } = known(operation, 'operation');
+  if (settled) return;
   const [resource] = await sealedResources(exchange, new Map());
-  const method = ({ create: 'POST', update: 'PUT', delete: 'DELETE' } as const)[interaction];
-  const conditional = ifMatch === undefined ? {} : { 'if-match': ifMatch };
+  const conditional = {
+    ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+    ...(guard === undefined ? {} : { 'if-none-exist': guard }),
+  };
   exchange.outgoing = {
-    method,
+    method: METHOD[interaction],
     path: id === '' ? `/${type}` : `/${type}/${id}`,
     headers: { ...(resource ? JSON_HEADERS : {}), ...conditional },
     body: resource && JSON.stringify(resource),
@@ -27,15 +31,18 @@ export async function sealWrite(exchange: Exchange): Promise<void> {
 export async function sealTransaction(exchange: Exchange): Promise<void> {
   const renamed = renamedEntries(exchange.operations);
   const resources = await sealedResources(exchange, renamed);
-  const entry = exchange.operations.map(({ interaction, type, id, fullUrl, ifMatch }, index): Json => {
+  const entry = exchange.operations.flatMap((operation, index): Json[] => {
+    const { interaction, type, id, fullUrl, ifMatch, guard, settled } = operation;
+    if (settled) return [];
     const resource = resources[index];
-    const method = ({ create: 'POST', update: 'PUT', delete: 'DELETE' } as const)[interaction];
     const name = renamed.get(fullUrl);
-    return {
-      ...(name?.startsWith('urn:') ? { fullUrl: name } : {}),
-      ...(resource ? { resource } : {}),
-      request: { method, url: id === '' ? type : `${type}/${id}`, ...(ifMatch === undefined ? {} : { ifMatch }) },
+    const request = {
+      method: METHOD[interaction],
+      url: id === '' ? type : `${type}/${id}`,
+      ...(ifMatch === undefined ? {} : { ifMatch }),
+      ...(guard === undefined ? {} : { ifNoneExist: guard }),
     };
+    return [{ ...(name?.startsWith('urn:') ? { fullUrl: name } : {}), ...(resource ? { resource } : {}), request }];
   });
   const bundle = { resourceType: 'Bundle', type: 'transaction', entry };
   exchange.outgoing = {
@@ -46,14 +53,15 @@ export async function sealTransaction(exchange: Exchange): Promise<void> {
   } satisfies UpstreamRequest;
 }
 
-/** Sealed resources by position of their operation; undefined for a delete. */
+/** Sealed resources by position of their operation; undefined where there is none to send. */
 async function sealedResources(
   exchange: Exchange,
   renamed: ReadonlyMap<string, string>,
 ): Promise<(FhirResource | undefined)[]> {
-  const { gateway, operations } = exchange;
-  const prepared = operations.map(
-    ({ resource, id }) => resource && outgoingResource(resource, id, gateway.publicBase, renamed),
+  const { gateway, operations, references } = exchange;
+  const names: Names = { references, renamed };
+  const prepared = operations.map(({ resource, id, settled }) =>
+    settled ? undefined : resource && outgoingResource(resource, id, gateway.publicBase, names),
   );
   const { own, beside } = await mintScopes(exchange, renamed);
   const items: { resource: FhirResource; scope: string }[] = [];
@@ -75,16 +83,24 @@ async function mintScopes(
   renamed: ReadonlyMap<string, string>,
 ): Promise<{ own: (string | undefined)[]; beside: Beside }> {
   const { operations } = exchange;
+  await borrowUnscoped(
+    exchange,
+    operations.flatMap((operation) => (writesPatient(operation) ? [operation.id] : [])),
+  );
   const own: (string | undefined)[] = operations.map(() => undefined);
   const minted = new Map<string, string>();
   const others = new Set<string>();
-  for (const [index, { interaction, type, id, fullUrl }] of operations.entries()) {
+  for (const [index, operation] of operations.entries()) {
+    const { type, id, fullUrl } = operation;
     const name = renamed.get(fullUrl) ?? `${type}/${id}`;
     if (type !== 'Patient') others.add(name);
-    if (type !== 'Patient' || interaction === 'delete') continue;
+    if (!writesPatient(operation)) continue;
     const scope = await scopeToWrite(exchange, id);
     own[index] = scope;
     minted.set(name, scope);
   }
   return { own, beside: { minted, others } };
 }
+
+const writesPatient = ({ interaction, type, settled }: WriteOperation): boolean =>
+  type === 'Patient' && interaction !== 'delete' && !settled;
