@@ -46,7 +46,18 @@ const CLINIC = {
   openapi: '3.1.0',
   paths: {
     '/people': {
-      get: { responses: { '200': body(ref('People')) } },
+      get: {
+        parameters: [
+          {
+            in: 'query',
+            name: 'zip',
+            schema: { type: 'string' },
+            'x-phi': { class: 'address', treatment: 'index', index: 'postalCode' },
+            'x-phi-member': '/address/zip',
+          },
+        ],
+        responses: { '200': body(ref('People')) },
+      },
       post: { requestBody: body(ref('Person')), responses: { '201': body(ref('Person')) } },
     },
     '/people/{id}': {
@@ -78,7 +89,15 @@ const CLINIC = {
         'x-phi-object': 'Person',
         properties: { ...PERSON, address: { 'x-phi-object': 'Address', anyOf: [ref('Address'), { type: 'null' }] } },
       },
-      Address: { type: 'object', properties: { state: { type: 'string' }, city: phi('address') } },
+      Address: {
+        type: 'object',
+        properties: {
+          state: { type: 'string' },
+          city: phi('address'),
+          zip: { type: 'string', 'x-phi': { class: 'address', treatment: 'index', index: 'postalCode' } },
+          zipSealed: { type: 'string' },
+        },
+      },
       Diagnosis: { type: 'object', properties: { code: { type: 'string' }, note: phi('freeText') } },
     },
   },
@@ -143,7 +162,7 @@ const WHOLE = {
   name: 'Canarybird',
   phone: '+1 555 0199',
   aliases: ['Tweety'],
-  address: { state: 'CA', city: 'Featherstone' },
+  address: { state: 'CA', city: 'Featherstone', zip: '10001' },
   diagnoses: [{ code: 'B20', note: 'since May' }],
 };
 const { address: _address, diagnoses: _diagnoses, ...BARE } = WHOLE;
@@ -288,4 +307,12 @@ test('[A5] a content type that ends with a semicolon is the content type; what c
   assert.deepEqual(outcome(await clinicCall({ ...put, headers: { 'content-type': 'application/json;' } })), [200]);
   const xml = await clinicCall({ path: '/people/p-1', headers: { accept: 'application/xml' } });
   assert.deepEqual(outcome(xml), [406, 'GATEWAY_NOT_ACCEPTABLE']);
+});
+
+test('[A3] who may not see an object inside another may not search by what stands in it', async () => {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const search = { method: 'POST', path: '/people/_search', form: { zip: '10001' }, headers } as const;
+  assert.equal((await clinicCall(search)).status, 200);
+  const refused = await clinicCall({ ...search, role: 'billing' });
+  assert.deepEqual([refused.status, refused.body['code'] as unknown], [403, 'ACCESS_DENIED']);
 });

@@ -1,7 +1,7 @@
 /** Two schemas of one object may differ in which members they hold, never in how a member is protected: else plaintext goes upstream by one of them. */
 import { mapFault } from './document.ts';
 import { nodesIn } from './nodes.ts';
-import type { BodyRule, JsonOperation, JsonRule, SchemaNode } from './types.ts';
+import type { BodyRule, DescribedOperation, JsonRule, SchemaNode } from './types.ts';
 
 /** Every schema of an object, by the object's name. */
 export type Views = ReadonlyMap<string, readonly SchemaNode[]>;
@@ -9,7 +9,7 @@ export type Views = ReadonlyMap<string, readonly SchemaNode[]>;
 const rootOf = (body: BodyRule | undefined): SchemaNode[] => (body?.kind === 'mapped' ? [body.node] : []);
 
 /** A request without a named schema is a view of what its operation is about. */
-export function viewsOf(operations: readonly JsonOperation[]): Views {
+export function viewsOf(operations: readonly DescribedOperation[]): Views {
   const views = new Map<string, Set<SchemaNode>>();
   const add = (name: string, node: SchemaNode) => views.set(name, (views.get(name) ?? new Set()).add(node));
   for (const { type, request, responses } of operations) {

@@ -31,19 +31,35 @@ export function isPage(node: SchemaNode, type: string): boolean {
   return node.object?.name !== type && own.every(({ rule }) => rule === undefined) && objectsIn(node).includes(type);
 }
 
+/** Names of the objects that hold one of these members. @param type of the part itself */
+export function holdersOf(part: SchemaNode, members: ReadonlySet<SchemaNode>, type: string): ReadonlySet<string> {
+  const holders = new Set<string>();
+  eachWithOwner(part, type, (node, owner) => {
+    if (members.has(node)) holders.add(owner);
+  });
+  return holders;
+}
+
 /** What may be in a part of an object of this type. */
 export function contentsOf(part: SchemaNode, type: string): Pick<JsonAbsence, 'type' | 'fieldClass'>[] {
   const found: Pick<JsonAbsence, 'type' | 'fieldClass'>[] = [];
+  eachWithOwner(part, type, (node, owner) => {
+    if (node.object) found.push({ type: owner, fieldClass: undefined });
+    if (node.rule) found.push({ type: owner, fieldClass: node.rule.fieldClass });
+  });
+  return found;
+}
+
+/** Every node with the named object it is of, from the outside in, each pair once. */
+function eachWithOwner(part: SchemaNode, type: string, take: (node: SchemaNode, owner: string) => void): void {
   const seen = new Map<string, Set<SchemaNode>>();
   const visit = (node: SchemaNode, around: string): void => {
     const owner = node.object?.name ?? around;
     const visited = seen.get(owner) ?? new Set();
     if (visited.has(node)) return;
     seen.set(owner, visited.add(node));
-    if (node.object) found.push({ type: owner, fieldClass: undefined });
-    if (node.rule) found.push({ type: owner, fieldClass: node.rule.fieldClass });
+    take(node, owner);
     for (const inner of innerOf(node)) visit(inner, owner);
   };
   visit(part, type);
-  return found;
 }

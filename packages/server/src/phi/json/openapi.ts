@@ -5,10 +5,11 @@ import { assertExtensions } from './keywords.ts';
 import { mainObject, objectsIn } from './nodes.ts';
 import { readParameters } from './parameters.ts';
 import { createSchemaReader, OBJECT_NAME, type SchemaReader } from './schema.ts';
-import { assertSearched, type Described } from './searched.ts';
+import { type Described, searchedObjects } from './searched.ts';
 import { assertSubjects } from './subjects.ts';
 import {
   type BodyRule,
+  type DescribedOperation,
   JSON_METHODS,
   type JsonApiMap,
   type JsonInteraction,
@@ -30,7 +31,7 @@ interface Found {
   readonly path: string;
   readonly type: string | undefined;
   readonly parameters: readonly Described[];
-  readonly operation: Omit<JsonOperation, 'type'>;
+  readonly operation: Omit<DescribedOperation, 'type'>;
 }
 
 /** @throws KeywardError `API_MAP_INVALID` naming the place in the description */
@@ -45,11 +46,16 @@ export function readOpenApi(content: unknown, api: string): JsonApiMap {
     .children(document.child(document.root, 'paths'))
     .flatMap(([path, item]) => operationsOf(reader, path, document.resolved(item)));
   assertDistinct(found);
-  const operations = found.map((one): JsonOperation => ({ ...one.operation, type: typeOf(one, found) }));
-  const views = viewsOf(operations);
+  const described = found.map((one) => ({ ...one.operation, type: typeOf(one, found), parameters: one.parameters }));
+  const views = viewsOf(described);
   assertAgreement(views);
-  assertSubjects(operations, views);
-  found.forEach((one) => assertSearched(one.parameters, typeOf(one, found), views));
+  assertSubjects(described, views);
+  const operations = described.map(
+    ({ parameters, ...operation }): JsonOperation => ({
+      ...operation,
+      searchedObjects: searchedObjects(parameters, operation.type, views),
+    }),
+  );
   const bodies = operations.flatMap(({ request, responses }) => [request, ...responses.values()]);
   return {
     operations: operations.toSorted((left, right) => literals(right) - literals(left)),

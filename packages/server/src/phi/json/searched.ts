@@ -1,7 +1,7 @@
 /** A parameter must be protected as the member it searches: else it finds nothing, stands in URLs, or tells those who may not open the member. */
 import type { Views } from './agreement.ts';
 import { mapFault } from './document.ts';
-import { nodesIn } from './nodes.ts';
+import { holdersOf, nodesIn } from './nodes.ts';
 import type { JsonRule, QueryRule, SchemaNode } from './types.ts';
 
 /** A parameter of a path or a query, as it is described. */
@@ -14,11 +14,17 @@ export interface Described {
 }
 
 /**
+ * By name of a parameter: the objects whose members it searches.
  * @param type object that the operation is about
  * @throws KeywardError `API_MAP_INVALID` naming the parameter
  */
-export function assertSearched(parameters: readonly Described[], type: string, views: Views): void {
+export function searchedObjects(
+  parameters: readonly Described[],
+  type: string,
+  views: Views,
+): ReadonlyMap<string, ReadonlySet<string>> {
   const nodes = views.get(type) ?? [];
+  const searchedBy = new Map<string, ReadonlySet<string>>();
   for (const parameter of parameters) {
     const { at, phi, name, member } = parameter;
     const found = member ? member.reduce(membersOf, nodes).flatMap(entriesOf) : namesakes(nodes, name);
@@ -29,7 +35,10 @@ export function assertSearched(parameters: readonly Described[], type: string, v
     const other = searched.find(({ rule }) => !isSearchedBy(rule, phi));
     if (other)
       throw mapFault(at, `it is to have the class, index and system of ${other.at}, or another name or x-phi-member.`);
+    const members = new Set(searched);
+    searchedBy.set(name, new Set(nodes.flatMap((node) => [...holdersOf(node, members, type)])));
   }
+  return searchedBy;
 }
 
 /** Protected members of that name, wherever in the object. */

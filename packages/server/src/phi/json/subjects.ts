@@ -1,7 +1,7 @@
 /** Whose record an object is must follow from every write of it, once it follows from any body: else it is sealed under a key that nobody looks for. */
 import type { Views } from './agreement.ts';
 import { mapFault } from './document.ts';
-import type { BodyRule, JsonOperation, SchemaNode } from './types.ts';
+import type { BodyRule, DescribedOperation, SchemaNode } from './types.ts';
 
 /** An object with protected members, as one body holds it. */
 interface Holder {
@@ -11,7 +11,7 @@ interface Holder {
 }
 
 /** @throws KeywardError `API_MAP_INVALID` naming two places that do not go together */
-export function assertSubjects(operations: readonly JsonOperation[], views: Views): void {
+export function assertSubjects(operations: readonly DescribedOperation[], views: Views): void {
   for (const nodes of views.values()) assertOnePointer(nodes);
   const written = operations.flatMap((operation) => holdersIn(operation, [operation.request]));
   const answered = operations.flatMap((operation) => holdersIn(operation, [...operation.responses.values()]));
@@ -33,7 +33,7 @@ function assertOnePointer(nodes: readonly SchemaNode[]): void {
     throw mapFault(other.at, `${first.at} describes the same object and names another member as its subject.`);
 }
 
-function holdersIn({ type, subject }: JsonOperation, bodies: readonly (BodyRule | undefined)[]): Holder[] {
+function holdersIn({ type, subject }: DescribedOperation, bodies: readonly (BodyRule | undefined)[]): Holder[] {
   const found = new Map<string, Holder>();
   const seen = new Map<SchemaNode, Set<string>>();
   const visit = (node: SchemaNode, around: Holder) => {

@@ -83,12 +83,17 @@ export interface JsonOperation {
   /** Path parameter that names whose record it is. */
   readonly subject: string | undefined;
   readonly query: ReadonlyMap<string, QueryRule>;
+  /** By name of a parameter: names of the objects whose protected members it searches. */
+  readonly searchedObjects: ReadonlyMap<string, ReadonlySet<string>>;
   /** Path and query parameters by name, before any is replaced. */
   readonly checkParameters: (values: Readonly<Record<string, string | readonly string[]>>) => string | undefined;
   readonly request: BodyRule | undefined;
   /** By status (`200`, `2XX`, `default`); undefined: no body. */
   readonly responses: ReadonlyMap<string, BodyRule | undefined>;
 }
+
+/** An operation by itself, before it is held against the others. */
+export type DescribedOperation = Omit<JsonOperation, 'searchedObjects'>;
 
 export interface JsonApiMap {
   /** More literal paths first. */

@@ -5,6 +5,7 @@ import { holdsMark, type QueryRule } from '../../../phi/index.ts';
 import { known } from '../../exchange.ts';
 import { keyUse } from '../../seal-context.ts';
 import type { ApiExchange } from '../exchange.ts';
+import { decide } from './authorise.ts';
 
 const MAX_PARAMETERS = 50;
 
@@ -17,7 +18,7 @@ export async function planQuery(exchange: ApiExchange): Promise<void> {
   const rules = given.map(([name, value]) => {
     const rule = operation.query.get(name);
     if (!rule || (Object.hasOwn(values, name) && !rule.repeats)) throw new KeywardError('API_PARAM_UNSUPPORTED');
-    assertPermitted(exchange, rule);
+    assertPermitted(exchange, rule, operation.searchedObjects.get(name) ?? new Set());
     values[name] = rule.repeats ? [...((values[name] as string[] | undefined) ?? []), value] : value;
     return { name, value, rule };
   });
@@ -33,10 +34,12 @@ export async function planQuery(exchange: ApiExchange): Promise<void> {
 }
 
 /** The hits would tell, so who may not open a class may not search by it. */
-function assertPermitted({ form, decision }: ApiExchange, { phi }: QueryRule): void {
+function assertPermitted(exchange: ApiExchange, { phi }: QueryRule, objects: ReadonlySet<string>): void {
   if (!phi) return;
-  if (!form) throw new KeywardError('API_PHI_IN_URL');
-  if (!known(decision, 'decision').open.has(phi.fieldClass)) throw new KeywardError('ACCESS_DENIED');
+  if (!exchange.form) throw new KeywardError('API_PHI_IN_URL');
+  const inner = [...objects].map((object) => decide(exchange, 'search', `${exchange.api.name}:${object}`));
+  if ([known(exchange.decision, 'decision'), ...inner].some(({ open }) => !open.has(phi.fieldClass)))
+    throw new KeywardError('ACCESS_DENIED');
 }
 
 /** A client that has seen an index must not be able to look for it. */
