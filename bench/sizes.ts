@@ -23,7 +23,7 @@ interface Result {
   readonly upstreamMbPerSecond: number;
 }
 
-/** A transaction of about so many bytes: observations with a note, which is sealed. */
+/** A transaction of about so many bytes: observations of a kilobyte, most of it a note, which is sealed. */
 function bundleOf(bytes: number): { text: string; resources: number } {
   const resource = {
     resourceType: 'Observation',
@@ -31,7 +31,11 @@ function bundleOf(bytes: number): { text: string; resources: number } {
     code: { coding: [{ system: 'http://loinc.org', code: '29463-7', display: 'Body weight' }], text: 'Body weight' },
     effectiveDateTime: '2026-01-02T03:04:05Z',
     valueQuantity: { value: 61.5, unit: 'kg', system: 'http://unitsofmeasure.org', code: 'kg' },
-    note: [{ text: 'The patient was weighed in the morning, in light clothing, and asked for the result by post.' }],
+    note: [
+      {
+        text: 'The patient was weighed in the morning, in light clothing, and asked for the result by post. '.repeat(7),
+      },
+    ],
   };
   const entry = { resource, request: { method: 'POST', url: 'Observation' } };
   const count = Math.max(1, Math.round(bytes / JSON.stringify(entry).length));
