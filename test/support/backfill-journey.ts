@@ -49,7 +49,7 @@ function recordsOf(index: number): Resource[] {
 export const HOW_MANY_KILLS = 5;
 
 /** Texts that must not stand in a sealed record. */
-export const IDENTIFYING = /Backfillsen|BFMRN|Quirina|Plaintext Alley|Oldtown|\+49 30 55/;
+export const IDENTIFYING = /Backfillsen|BFMRN\d+X|Quirina|Plaintext Alley|Oldtown|\+49 30 55/;
 
 /** What a server may decide by itself. */
 export const withoutMeta = ({ meta: _meta, text: _text, ...rest }: Resource) => rest;

@@ -9,6 +9,8 @@ const MRN = 'KOLIBRI-MRN-0001';
 const PHONE = '+1 555 867 5309';
 const EMAIL = 'someone@kolibri.example';
 const BORN = '1961-11-23';
+const DIED = '2021-11-23';
+const ZIP = 'KQ-99901';
 const PHOTO = Buffer.from('a photo of a Kolibri').toString('base64');
 
 /** What must be found in no file and at no upstream. Years and codes may; lower case catches what was normalised. */
@@ -20,8 +22,11 @@ export const CANARIES: ReadonlySet<string> = new Set([
   SSN.replaceAll('-', ''),
   '867 5309',
   '8675309',
-  '99901',
-  '11-23',
+  ZIP,
+  ZIP.toLowerCase(),
+  // A month and day alone are in every log of that day.
+  BORN,
+  DIED,
   PHOTO,
   Buffer.from(NAME).toString('base64').slice(0, -1),
   Buffer.from(NAME).toString('hex'),
@@ -60,14 +65,14 @@ export const PATIENT = {
       { url: 'http://hl7.org/fhir/StructureDefinition/patient-birthTime', valueDateTime: `${BORN}T04:05:06Z` },
     ],
   },
-  deceasedDateTime: '2021-11-23',
+  deceasedDateTime: DIED,
   address: [
     {
       text: 'Kolibri address',
       line: ['1 Kolibri Street'],
       city: 'Kolibritown',
       district: 'Kolibri district',
-      postalCode: '99901',
+      postalCode: ZIP,
     },
   ],
   photo: [{ contentType: 'image/png', data: PHOTO, title: 'Kolibri photo', url: 'https://kolibri.example/photo' }],
@@ -130,7 +135,7 @@ export const CANARY_SEARCHES: readonly Record<string, string>[] = [
   { telecom: PHONE },
   { birthdate: BORN },
   { birthdate: `ge${BORN}` },
-  { 'address-postalcode': '99901', 'address-city': 'Kolibritown' },
+  { 'address-postalcode': ZIP, 'address-city': 'Kolibritown' },
 ];
 
 const Q = encodeURIComponent;

@@ -34,6 +34,9 @@ const streamOutput = (stream: NodeJS.WriteStream): Output => ({
   columns: stream.columns ?? COLUMNS_WITHOUT_TTY,
 });
 
+/** Begins the line under the cursor anew: carriage return, then ANSI "erase to the end of the line". */
+export const REPAINT = '\r\u001b[K';
+
 type Colour = Parameters<typeof styleText>[0];
 
 /** Coloured on a terminal that wants it (NO_COLOR is respected), plain anywhere else. */

@@ -3,7 +3,7 @@ import type { Json } from '@keyward/sdk/seal';
 import { z } from 'zod';
 import { KeywardError } from '../core/index.ts';
 import { type FhirResource, isResourceType } from '../phi/index.ts';
-import { ID } from './routes.ts';
+import { isId } from './routes.ts';
 
 const entryShape = z.looseObject({
   resource: z.unknown().optional(),
@@ -45,9 +45,6 @@ export const resourceEntries = (body: Json | undefined): ResourceEntry[] =>
 
 export const bundleResources = (body: Json | undefined): FhirResource[] =>
   resourceEntries(body).map(({ resource }) => resource);
-
-const ID_TEXT = new RegExp(`^${ID}$`);
-const isId = (value: Json | undefined): boolean => typeof value === 'string' && ID_TEXT.test(value);
 
 /** Its id and version go into headers, addresses and the ledger: no other text of the upstream may. @throws KeywardError `GATEWAY_UPSTREAM_INVALID` */
 export function asResource(body: Json | undefined): FhirResource {

@@ -7,7 +7,6 @@ import { ask } from './ask.ts';
 import { auditEvent, referencesOf } from './audit.ts';
 import type { Condition } from './conditional.ts';
 import { type Exchange, type Finding, known } from './exchange.ts';
-import { ID } from './routes.ts';
 import { prepareOpening } from './sealing.ts';
 import { filteredElements, matchesFilters, type PostFilter } from './search/filters.ts';
 import { upstreamQuery } from './search/blind-query.ts';
@@ -105,8 +104,6 @@ function theOne(
   return others.length > 0 ? 'several' : first?.resource;
 }
 
-const ID_TEXT = new RegExp(`^${ID}$`);
-
 async function askUpstream(exchange: Exchange, question: Question): Promise<Candidates> {
   const { type, exact } = question.condition;
   const { body } = await ask(exchange, {
@@ -119,7 +116,6 @@ async function askUpstream(exchange: Exchange, question: Question): Promise<Cand
   const found = entry
     .flatMap(({ resource }) => (resource === undefined ? [] : [asResource(resource as Json)]))
     .filter(({ resourceType }) => resourceType === type);
-  if (found.some(({ id }) => !ID_TEXT.test(id ?? ''))) throw new KeywardError('GATEWAY_UPSTREAM_INVALID');
   const resources = [...new Map(found.map((resource) => [resource.id, resource])).values()];
   const more = resources.length > MOST_COARSE || link.some(({ relation }) => relation === 'next');
   return { question, resources, more };

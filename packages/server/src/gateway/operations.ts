@@ -12,7 +12,7 @@ import {
 } from '../phi/index.ts';
 import { atEntry, type Condition, criteriaOf, invalidEntry, planCondition } from './conditional.ts';
 import { type Exchange, known, type WriteOperation } from './exchange.ts';
-import { ID, relativeUrl, type Route, routeOf } from './routes.ts';
+import { isId, relativeUrl, type Route, routeOf } from './routes.ts';
 
 const object = (value: Json | undefined): { readonly [name: string]: Json } | undefined =>
   value !== null && typeof value === 'object' && !Array.isArray(value) && !JSON.isRawJSON(value)
@@ -51,8 +51,6 @@ export function holdsCondition(value: Json): boolean {
   return text(members['reference']).includes('?') || Object.values(members).some(holdsCondition);
 }
 
-const ID_TEXT = new RegExp(`^${ID}$`);
-
 /** The body of a write; where a condition stands for the id of an update, the body may still hold one (FHIR R4 §3.1.0.4.3). */
 export function checkedBody(
   body: Json | undefined,
@@ -60,7 +58,7 @@ export function checkedBody(
   catalogue: Catalogue,
 ): FhirResource {
   const inBody = name === 'update' && id === '' ? (object(body)?.['id'] ?? '') : id;
-  if (inBody !== id && !(typeof inBody === 'string' && ID_TEXT.test(inBody)))
+  if (inBody !== id && !isId(inBody))
     throw new KeywardError('FHIR_RESOURCE_INVALID', { detail: 'Its id is not one of FHIR.' });
   return checkedResource(body, type, inBody, catalogue);
 }

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { KeywardError } from '../core/index.ts';
 import type { Principal } from '../identity/index.ts';
 import { FIELD_CLASSES, type FieldClass, isResourceType, sealsByDefault } from '../phi/index.ts';
-import { ID } from './routes.ts';
+import { isId } from './routes.ts';
 import { scopeGrant } from './scopes.ts';
 
 export const POLICY_INTERACTIONS = [
@@ -74,9 +74,6 @@ const FHIR_TERMS: PolicyTerms = {
   tagsParts: true,
 };
 
-/** The claim becomes a part of paths and parameters. */
-const LOGICAL_ID = new RegExp(`^${ID}$`);
-
 /** @throws KeywardError `CONFIG_INVALID`, also for a rule that may write what it cannot see whole. */
 export function loadPolicy(file: string | URL, terms: PolicyTerms = FHIR_TERMS): AccessPolicy {
   const { roles } = readPolicy(file);
@@ -100,7 +97,8 @@ export function loadPolicy(file: string | URL, terms: PolicyTerms = FHIR_TERMS):
       const isLookUp = !sealsByDefault(type) && LOOK_UPS.has(interaction);
       const limited = rule.compartment === 'patient' || (grant === 'patient' && !isLookUp);
       // Without a patient in context a limited rule opens nobody's record, never everybody's.
-      if (limited && !LOGICAL_ID.test(principal.patient ?? '')) throw new KeywardError('ACCESS_SCOPE');
+      // Nor with one that is no id: it becomes a part of paths and parameters.
+      if (limited && !isId(principal.patient)) throw new KeywardError('ACCESS_SCOPE');
       return {
         rule: rule.id,
         open: classes(rule.open),

@@ -4,7 +4,7 @@ import { KeywardError } from '../core/index.ts';
 import type { FhirResource } from '../phi/index.ts';
 import { type AnswerEntry, asBundle, asResource } from './answers.ts';
 import { type Exchange, known, type WriteOperation } from './exchange.ts';
-import { ID } from './routes.ts';
+import { ID, isId } from './routes.ts';
 import type { UpstreamAnswer } from './upstream.ts';
 
 export interface WriteResult {
@@ -69,9 +69,7 @@ function singleResult(operation: WriteOperation, { status, headers, body }: Upst
   return { type, id: assigned, version: versionId ?? '', lastModified: lastUpdated, status: String(status) };
 }
 
-const ID_TEXT = new RegExp(`^${ID}$`);
-const idText = (value: Json | undefined): string | undefined =>
-  typeof value === 'string' && ID_TEXT.test(value) ? value : undefined;
+const idText = (value: Json | undefined): string | undefined => (isId(value) ? value : undefined);
 /** FHIR R4 instant, by its characters. */
 const instant = (value: Json | undefined): string | undefined =>
   typeof value === 'string' && /^[-0-9T:.Z+]{20,40}$/.test(value) ? value : undefined;

@@ -37,6 +37,12 @@ export interface Route {
 
 /** FHIR R4 §2.24.0.1: id = [A-Za-z0-9\-\.]{1,64}; of dots alone it would be a dot segment of a path. */
 export const ID = '(?!\\.+(?:/|$))[A-Za-z0-9.-]{1,64}';
+const ID_TEXT = new RegExp(`^${ID}$`);
+export const isId = (value: unknown): value is string => typeof value === 'string' && ID_TEXT.test(value);
+
+/** `_format` of an answer: JSON is all there is. */
+export const isJsonFormat = (text: string): boolean => /^(json|application\/(fhir\+)?json)$/.test(text);
+
 const TYPE = '[A-Z][A-Za-z]*';
 
 /** Types whose records $everything collects. */

@@ -11,6 +11,7 @@ import {
   searchTarget,
 } from '../phi/index.ts';
 import type { Decision } from './policy.ts';
+import { isJsonFormat } from './routes.ts';
 import { type Asked, askedBy, narrowsType, type SearchAccess } from './search/asked.ts';
 import { askForYears } from './search/dates.ts';
 import { exactDigest, indexDigest, type PostFilter } from './search/filters.ts';
@@ -51,7 +52,7 @@ const RESULT_PARAMETERS: Readonly<Record<string, (value: string) => boolean>> = 
   _count: (value) => /^\d{1,9}$/.test(value),
   _sort: () => true,
   _total: (value) => value === 'none' || value === 'accurate',
-  _format: (value) => /^(json|application\/(fhir\+)?json)$/.test(value),
+  _format: isJsonFormat,
   _pretty: (value) => value === 'true' || value === 'false',
 };
 /** Answered by the gateway itself. */

@@ -9,6 +9,7 @@ import {
   proofText,
   type RootSeal,
 } from '../phi/index.ts';
+import { ask } from './ask.ts';
 import { adoptPatient } from './backfill/adopt.ts';
 import { type Exchange, known } from './exchange.ts';
 import { ID } from './routes.ts';
@@ -72,12 +73,10 @@ export async function scopeToWrite(exchange: Exchange, patientId: string): Promi
   return scope === undefined || scope === UNSEALED ? newUuid() : scope;
 }
 
-async function readPatient({ gateway, correlationId }: Exchange, id: string): Promise<FhirResource | undefined> {
+async function readPatient(exchange: Exchange, id: string): Promise<FhirResource | undefined> {
   try {
-    const headers = { 'x-correlation-id': correlationId };
-    const patient = (await gateway.upstream.request({ method: 'GET', path: `/Patient/${id}`, headers })).body as
-      | FhirResource
-      | undefined;
+    const { body } = await ask(exchange, { method: 'GET', path: `/Patient/${id}` });
+    const patient = body as FhirResource | undefined;
     if (patient?.resourceType === 'Patient' && patient.id === id) return patient;
   } catch (error) {
     if (error instanceof KeywardError && (error.code === 'FHIR_NOT_FOUND' || error.code === 'FHIR_GONE'))

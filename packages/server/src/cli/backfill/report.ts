@@ -1,10 +1,7 @@
 /** How a backfill shows: a line that grows on a terminal, a line per page anywhere else, and a table at the end. */
-import { type Output, paint } from '../terminal.ts';
+import { type Output, paint, REPAINT } from '../terminal.ts';
 import type { TypeRecord } from './journal.ts';
 import type { BackfillProgress, BackfillSummary, Mode, TypeSummary } from './run.ts';
-
-/** Carriage return, then ANSI "erase to the end of the line". */
-const REPAINT = '\r\u001b[K';
 
 const VERBS: Readonly<Record<Mode, string>> = { seal: 'sealed', reseal: 'sealed anew', unseal: 'unsealed' };
 const doneAs = ({ mode, dryRun }: Pick<BackfillSummary, 'mode' | 'dryRun'>): string =>

@@ -1,11 +1,9 @@
 /** How a load shows: a bar that grows on a terminal, one line per file anywhere else, and a summary. */
 import { oneLine } from '../failure.ts';
-import { paint, type Output } from '../terminal.ts';
+import { paint, REPAINT, type Output } from '../terminal.ts';
 import type { LoadFailure, LoadSummary, Outcome, Progress } from './load.ts';
 
 const BAR_CHARACTERS = 30;
-/** Carriage return, then ANSI "erase to the end of the line". */
-const REPAINT = '\r\u001b[K';
 
 export function createProgress(output: Output, totalFiles: number): Progress {
   return output.isTty ? barProgress(output, totalFiles) : lineProgress(output, totalFiles);

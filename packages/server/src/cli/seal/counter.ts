@@ -1,10 +1,8 @@
 /** Shows on stderr how far a long run is: one line that is painted anew on a terminal, a line now and then anywhere else. */
-import type { Output } from '../terminal.ts';
+import { type Output, REPAINT } from '../terminal.ts';
 
 const REPAINT_EVERY = 500;
 const LINE_EVERY = 20_000;
-/** Carriage return, then ANSI "erase to the end of the line". */
-const REPAINT = '\r\u001b[K';
 
 export interface Counter {
   next(): void;

@@ -2,6 +2,7 @@
 import type { Json } from '@keyward/sdk/seal';
 import { asKeywardError, type AuditEvent, type ErrorCode, KeywardError } from '../../core/index.ts';
 import type { FhirResource } from '../../phi/index.ts';
+import { ask } from '../ask.ts';
 import type { Exchange } from '../exchange.ts';
 import { requiredVersion } from '../results.ts';
 
@@ -23,18 +24,17 @@ export async function writeInPlace(
   return outcomes;
 }
 
-async function writeOne({ gateway, correlationId }: Exchange, record: FhirResource): Promise<ErrorCode | undefined> {
+async function writeOne(exchange: Exchange, record: FhirResource): Promise<ErrorCode | undefined> {
   const { resourceType, id, meta, ...rest } = record;
   const { versionId: _version, lastUpdated: _server, ...kept } = (meta ?? {}) as { readonly [name: string]: Json };
   const body = { resourceType, id, ...(Object.keys(kept).length > 0 ? { meta: kept } : {}), ...rest };
   try {
-    await gateway.upstream.request({
+    await ask(exchange, {
       method: 'PUT',
       path: `/${resourceType}/${id ?? ''}`,
       headers: {
         'content-type': 'application/fhir+json',
         prefer: 'return=minimal',
-        'x-correlation-id': correlationId,
         'if-match': `W/"${requiredVersion(record)}"`,
       },
       body: JSON.stringify(body),

@@ -1,6 +1,7 @@
 /** `_elements` and `_summary`: which parts of a resource are opened and shown; never told to the upstream, which would take our marks away. */
 import { KeywardError } from '../../core/index.ts';
 import { asSubsetted, type FhirResource, isSelectable, type Selection, selectedPart } from '../../phi/index.ts';
+import { isJsonFormat } from '../routes.ts';
 import { invalidParameter, unsupportedParameter } from './values.ts';
 
 /** What the client asked to be shown; `count` shows no resource at all. */
@@ -41,12 +42,10 @@ function elementNames(type: string, text: string): string[] {
   return [...new Set(names)];
 }
 
-const FORMAT = /^(json|application\/(fhir\+)?json)$/;
-
 /** The parameters of a read: how the answer is written, and which parts of it. @throws KeywardError as `shapeOf`; `GATEWAY_NOT_ACCEPTABLE` */
 export function readShape(type: string, parameters: URLSearchParams): Shape | undefined {
   for (const [name, value] of parameters) {
-    if (name === '_format' && !FORMAT.test(value)) throw new KeywardError('GATEWAY_NOT_ACCEPTABLE');
+    if (name === '_format' && !isJsonFormat(value)) throw new KeywardError('GATEWAY_NOT_ACCEPTABLE');
     if (name !== '_format' && name !== '_pretty' && !SHAPE_PARAMETERS.has(name))
       throw unsupportedParameter('A read takes _elements or _summary.');
   }

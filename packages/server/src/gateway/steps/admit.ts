@@ -1,6 +1,6 @@
 /** Step 2: what the wire may look like at all: path in normal form, no doubled headers, a body within limits, JSON accepted. */
 import { type ErrorCode, KeywardError } from '../../core/index.ts';
-import { assertKnownType, FHIR_PREFIX, type RouteName, routeOf } from '../routes.ts';
+import { assertKnownType, FHIR_PREFIX, isJsonFormat, type RouteName, routeOf } from '../routes.ts';
 import { asksForContent, isRawBinaryWrite } from '../binary.ts';
 import type { Exchange } from '../exchange.ts';
 
@@ -69,8 +69,7 @@ export function refuseUnsupported(exchange: Exchange): void {
 function assertResultFormat(name: string, value: string | null): void {
   if (name !== '_format' && name !== '_pretty')
     throw new KeywardError('FHIR_PARAM_UNSUPPORTED', { detail: 'A parameter in the URL of this interaction.' });
-  if (name === '_format' && !/^(json|application\/(fhir\+)?json)$/.test(value ?? ''))
-    throw new KeywardError('GATEWAY_NOT_ACCEPTABLE');
+  if (name === '_format' && !isJsonFormat(value ?? '')) throw new KeywardError('GATEWAY_NOT_ACCEPTABLE');
 }
 
 function splitTarget(target: string): [string, string | undefined] {

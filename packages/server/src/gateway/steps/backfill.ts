@@ -2,7 +2,7 @@
 import type { Json } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError } from '../../core/index.ts';
 import { asBundle, asResource } from '../answers.ts';
-import { upstreamPath } from '../ask.ts';
+import { ask, upstreamPath } from '../ask.ts';
 import { type BackfillOrder, readOrder } from '../backfill/order.ts';
 import { type PageReport, workOn } from '../backfill/work.ts';
 import { openCursor, sealCursor } from '../cursor.ts';
@@ -41,7 +41,7 @@ function authoriseOrder(exchange: Exchange, { mode, type }: BackfillOrder): void
 async function readPage(exchange: Exchange, { type, count, page }: BackfillOrder): Promise<UpstreamAnswer> {
   if (page !== undefined) {
     const { path } = await openCursor(exchange, page);
-    return exchange.gateway.upstream.request({ method: 'GET', path, headers: correlated(exchange) });
+    return ask(exchange, { method: 'GET', path });
   }
   try {
     return await firstPage(exchange, type, { _count: String(count), _sort: '_id' });
@@ -52,14 +52,12 @@ async function readPage(exchange: Exchange, { type, count, page }: BackfillOrder
 }
 
 const firstPage = (exchange: Exchange, type: string, parameters: Record<string, string>) =>
-  exchange.gateway.upstream.request({
+  ask(exchange, {
     method: 'POST',
     path: `/${type}/_search`,
-    headers: { ...correlated(exchange), 'content-type': 'application/x-www-form-urlencoded' },
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams(parameters).toString(),
   });
-
-const correlated = ({ correlationId }: Exchange) => ({ 'x-correlation-id': correlationId });
 
 function parametersOf({ skipped, ...counts }: PageReport, page: string | undefined): Json {
   return {
