@@ -1,6 +1,6 @@
 /** The gateway's HTTPS server: TLS 1.3 only, one exchange per request, every refusal recorded before it is told. */
 import { createServer, type Server } from 'node:https';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
@@ -19,6 +19,8 @@ import { runApiPipeline } from './json/pipeline.ts';
 import { runPipeline } from './pipeline.ts';
 import { FHIR_PREFIX } from './routes.ts';
 import { sendStream } from './streaming.ts';
+
+const LAST_REQUESTS_MS = 500;
 
 const LIMITS = {
   maxHeaderSize: 16 * 1024,
@@ -312,9 +314,17 @@ function listen(server: Server, port: number, host: string): Promise<void> {
   });
 }
 
+/**
+ * A connection that looks idle may carry a request that was not read yet, and closing it would cut that request off.
+ * So nothing new is accepted, idle connections get time for a last request, and what has arrived is read before they close.
+ */
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
+    const closeIdle = setTimeout(() => setImmediate(() => server.closeIdleConnections()), LAST_REQUESTS_MS);
+    // An HTTP server's own `close` closes idle connections at once.
+    NetServer.prototype.close.call(server, () => {
+      clearTimeout(closeIdle);
+      resolve();
+    });
   });
 }
