@@ -7,10 +7,13 @@ import { DATA_SETS, readBundles } from '../test/support/fhir-data.ts';
 import { freePorts, Product } from '../test/support/product.ts';
 
 /** Starts it, hands it to `work`, and stops and removes it, also on SIGINT and SIGTERM. */
-export async function withProduct(work: (product: Product) => Promise<void>): Promise<void> {
+export async function withProduct(
+  work: (product: Product) => Promise<void>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'keyward-bench-'));
   const [gatewayPort = 0, adminPort = 0] = await freePorts(2);
-  const product = new Product(folder, gatewayPort, adminPort, {});
+  const product = new Product(folder, gatewayPort, adminPort, env);
   const end = async () => {
     await product.stop();
     rmSync(folder, { recursive: true, force: true });

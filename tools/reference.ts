@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configJsonSchema, explainConfig, loadConfig } from '../packages/server/src/config/index.ts';
 import { ERRORS } from '../packages/server/src/core/index.ts';
+import { renderKeyRoles } from './key-roles.ts';
+import { renderKeyRoots } from './key-roots.ts';
 import { renderRequirements } from './requirements.ts';
 
 const REFERENCE = join(import.meta.dirname, '../docs/reference');
@@ -42,6 +44,8 @@ export const REFERENCE_PAGES: Readonly<Record<string, () => string>> = {
   'errors.md': renderErrorReference,
   'configuration.md': renderConfigReference,
   'config.schema.json': renderConfigSchema,
+  'key-roles.md': renderKeyRoles,
+  'roots.md': renderKeyRoots,
   'requirements.md': renderRequirements,
 };
 

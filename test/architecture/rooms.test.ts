@@ -40,7 +40,7 @@ function importsOf(file: string): Import[] {
 }
 
 const roomOf = (file: string): string => relative(SERVER, file).split('/')[0] ?? '';
-const isTest = (file: string): boolean => file.endsWith('.test.ts') || file.endsWith('/testing.ts');
+const isTest = (file: string): boolean => /(\.test|\/testing|\/fake-[a-z-]+)\.ts$/.test(file);
 
 /** What is wrong with an import, or undefined. */
 function complaint({ file, specifier }: Import): string | undefined {

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { tokenKeyId } from '../../packages/sdk/src/seal/index.ts';
+import { connectionFor, openPool } from '../../packages/server/src/db/index.ts';
 import {
   backfill,
   existingRecords,
@@ -33,6 +35,14 @@ before(async () => {
 });
 
 const read = (path: string, role: string) => product.fhir({ path, role });
+
+/** As if the key had been in use for longer than its cryptoperiod: it is rotated when it is next to protect. */
+async function makeOverdue(keyId: string): Promise<void> {
+  const pool = openPool(connectionFor(product.paths, 'custodian'), { max: 1, applicationName: 'backfill test' });
+  const text = "UPDATE data_key SET activated_at = now() - interval '91 days' WHERE id = $1";
+  assert.equal((await pool.query(text, [Buffer.from(keyId, 'hex')])).rowCount, 1);
+  await pool.end();
+}
 
 test('[E9] what was written past the gateway is shown to nobody, unless the configuration says that it is being sealed', async () => {
   assert.equal(refusalOf(await read('/Patient/bf-1', 'clinician')), '502 GATEWAY_UPSTREAM_UNSEALED');
@@ -100,6 +110,28 @@ test('[E9] sealing anew changes every token and no value', async () => {
     withoutMeta((await read('/Patient/bf-3', 'clinician')).body as never),
     records.find(({ id }) => id === 'bf-3'),
   );
+});
+
+test('[K3] after a rotation only what stands under the key of before is sealed anew', async () => {
+  const [rotated, other] = [await door.get('Patient', 'bf-6'), await door.get('Patient', 'bf-7')];
+  const token = /kw1\.[\w-]+/.exec(JSON.stringify(rotated))?.[0] ?? '';
+  await makeOverdue(tokenKeyId(token));
+  await restart('backfill');
+  const flags = ['--rekey', '--type', 'Patient', 'Observation'];
+  const { status, summary } = await backfill(product, ...flags);
+  assert.equal(status, 0);
+  for (const { found, done, before: left } of Object.values(summary.types))
+    assert.deepEqual([found, done, left], [PATIENTS, 1, PATIENTS - 1]);
+  const later = JSON.stringify(await door.get('Patient', 'bf-6'));
+  const keyIds = new Set([...later.matchAll(/kw1\.[\w-]+/g)].map(([text]) => tokenKeyId(text)));
+  assert.equal(keyIds.size, 1);
+  assert.equal(keyIds.has(tokenKeyId(token)), false);
+  assert.deepEqual(await door.get('Patient', 'bf-7'), other);
+  assert.deepEqual(
+    withoutMeta((await read('/Patient/bf-6', 'clinician')).body as never),
+    records.find(({ id }) => id === 'bf-6'),
+  );
+  assert.equal((await backfill(product, ...flags)).summary.types['Patient']?.done, 0);
 });
 
 test('[L1] an order that writes nothing is recorded too, with the records it looked into', async () => {

@@ -1,9 +1,9 @@
 /** A key service in memory for tests of rooms that use keys: real keys, no custodian. */
 import { KeywardError } from '../../packages/server/src/core/index.ts';
-import type { KeyService, KeySpec, KeyUse } from '../../packages/sdk/src/client/index.ts';
+import type { KeySource, KeySpec, KeyUse } from '../../packages/sdk/src/client/index.ts';
 import { type DataKey, generateDataKey, type KeyId } from '../../packages/sdk/src/seal/index.ts';
 
-export interface MemoryKeys extends KeyService {
+export interface MemoryKeys extends KeySource {
   /** What was asked for, in order. */
   readonly asked: { readonly specs?: readonly KeySpec[]; readonly ids?: readonly KeyId[]; readonly use: KeyUse }[];
   /** Makes the key unknown, as destroying it would. */
@@ -28,9 +28,10 @@ export function createMemoryKeys(): MemoryKeys {
   return {
     asked,
     forget: (id) => void byId.delete(id),
-    protect: async (specs, use) => {
+    protect: async (specs, use, seals) => {
       asked.push({ specs, use });
-      return specs.map((spec) => bySpec.get(JSON.stringify(spec)) ?? make(JSON.stringify(spec)));
+      const keys = specs.map((spec) => bySpec.get(JSON.stringify(spec)) ?? make(JSON.stringify(spec)));
+      return keys.map((key, at) => ({ ...key, seals: seals?.[at] ?? 1 }));
     },
     process: async (ids, use) => {
       asked.push({ ids, use });

@@ -1,19 +1,22 @@
 /** The composition root: from a command line to a process or a verb. The only file that knows every room. */
 import { createEngine } from '@keyward/sdk/seal';
-import { join } from 'node:path';
 import { type CliServices, processTerminal, readyScreen, runCli } from './cli/index.ts';
 import { explainConfig } from './config/index.ts';
 import { createLog, systemClock } from './core/index.ts';
 import { postgresVersion } from './db/index.ts';
 import { DEFAULT_POLICY, loadPolicy } from './gateway/index.ts';
 import { mintDevelopmentToken } from './identity/index.ts';
+import { openRoot } from './keys/index.ts';
 import {
+  acceptDatabase,
   loadCatalogue,
   loadLocated,
   PROCESS_NAMES,
   type LocationOptions,
   type ProcessContext,
   type ProcessName,
+  rehearseRecovery,
+  restoreKeys,
   runProcess,
   type Running,
   startAdmin,
@@ -34,6 +37,9 @@ const PROCESSES: Readonly<Record<ProcessName, ProcessEntry>> = {
   gateway: { start: startGateway, description: 'Seal and open what passes between clients and the FHIR server.' },
   admin: { start: startAdmin, description: 'Serve the API for this command line, probes and Prometheus.' },
 };
+
+/** What a verb finds out it tells on the terminal, not in a log. */
+const SILENT = createLog('cli', { write: () => undefined });
 
 const services: CliServices = {
   up: ({ dataDir, config, gatewayPort, adminPort }) => {
@@ -64,13 +70,21 @@ const services: CliServices = {
     return { catalogue: loadCatalogue(config), openedBy };
   },
   doctorFacts(options) {
-    const { config, paths } = loadLocated(options);
+    const { config } = loadLocated(options);
     return {
       gatewayPort: config.gateway.port,
       adminPort: config.admin.port,
-      developmentRootFile: config.keys.rootFile ?? join(paths.rootKeyDir, 'root.key'),
     };
   },
+  async describeRoot(options) {
+    const { config, paths } = loadLocated(options);
+    const root = await openRoot(config.keys.root, { log: SILENT, directory: paths.rootKeyDir });
+    await root.close();
+    return root.describe();
+  },
+  restoreKeys,
+  rehearseRecovery,
+  acceptRollback: acceptDatabase,
   postgresVersion,
   sealEngine: () => createEngine().name,
 };

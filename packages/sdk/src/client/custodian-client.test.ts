@@ -10,7 +10,12 @@ import { type DataKey, generateDataKey } from '../seal/index.ts';
 import { createCustodianClient } from './custodian-client.ts';
 import type { KeyUse } from './types.ts';
 
-const USE: KeyUse = { purpose: 'TREAT', correlationId: '00000000-0000-4000-8000-000000000001' };
+const USE: KeyUse = {
+  tenant: 'clinic',
+  subjects: ['a'],
+  purpose: 'TREAT',
+  correlationId: '00000000-0000-4000-8000-000000000001',
+};
 const CREDENTIAL = 'a-credential-that-must-not-show-up-anywhere';
 
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -44,12 +49,12 @@ test('[K6] the client shows its credential, asks for what it was asked and retur
   const seen: unknown[] = [];
   const { socketPath } = await serve(context, (request, response, body) => {
     seen.push(request.method, request.url, request.headers.authorization, JSON.parse(body));
-    answer(response, { keys: [wire(key)] });
+    answer(response, { keys: [{ ...wire(key), seals: 1 }] });
   });
   const [got] = await clientOf(socketPath).protect([{ kind: 'tenant' }], USE);
   assert.equal(got!.id, key.id);
   assert.ok(got!.secret.equals(key.secret));
-  const body = { specs: [{ kind: 'tenant' }], use: USE };
+  const body = { specs: [{ kind: 'tenant' }], use: USE, seals: [1] };
   assert.deepEqual(seen, ['POST', '/v1/keys/protect', `Bearer ${CREDENTIAL}`, body]);
 });
 
@@ -75,6 +80,18 @@ test('[E2] the client refuses a key to protect with that does not match its own 
     answer(response, { keys: [wire(key, other.id)] }),
   );
   await assert.rejects(clientOf(socketPath).protect([{ kind: 'tenant' }], USE), { code: 'KEYS_NOT_AUTHENTIC' });
+});
+
+test('[K3] the client refuses a key to protect with for which fewer seals were counted than asked for', async (context) => {
+  const key = generateDataKey();
+  const grants = [undefined, 4, 5];
+  const { socketPath } = await serve(context, (_request, response) =>
+    answer(response, { keys: [{ ...wire(key), seals: grants.shift() }] }),
+  );
+  const protect = () => clientOf(socketPath).protect([{ kind: 'tenant' }], USE, [5]);
+  await assert.rejects(protect(), { code: 'KEYS_NOT_AUTHENTIC' });
+  await assert.rejects(protect(), { code: 'KEYS_NOT_AUTHENTIC' });
+  assert.equal((await protect())[0]!.seals, 5);
 });
 
 const NONSENSE: Record<string, [status: number, body: string]> = {

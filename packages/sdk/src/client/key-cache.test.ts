@@ -6,9 +6,15 @@ import { type DataKey, generateDataKey, type KeyId } from '../seal/index.ts';
 import { ClientError, type ClientErrorCode } from './errors.ts';
 import { createKeyCache, type KeyCacheOptions } from './key-cache.ts';
 import { scopeOf } from './spec.ts';
-import type { KeyService, KeySpec, KeyUse } from './types.ts';
+import type { NewsListener } from './news.ts';
+import type { KeySource, KeySpec, KeyUse } from './types.ts';
 
-const USE: KeyUse = { purpose: 'TREAT', correlationId: '00000000-0000-4000-8000-000000000001' };
+const USE: KeyUse = {
+  tenant: 'clinic',
+  subjects: ['a'],
+  purpose: 'TREAT',
+  correlationId: '00000000-0000-4000-8000-000000000001',
+};
 const subject = (name: string): KeySpec => ({ kind: 'subject', subject: name });
 
 /** A key service in memory: real keys, a log of its calls, and an outage on demand. */
@@ -16,7 +22,14 @@ function createSource() {
   const active = new Map<string, DataKey>();
   const byId = new Map<KeyId, DataKey>();
   const calls: string[][] = [];
-  const source = { calls, down: false, revoked: new Set<KeyId>(), held: Promise.resolve() as Promise<unknown> };
+  const source = {
+    calls,
+    /** Seals that were asked for, by call. */
+    asks: [] as number[][],
+    down: false,
+    held: Promise.resolve() as Promise<unknown>,
+    rotate: (spec: KeySpec) => void active.delete(`${spec.kind} ${scopeOf(spec)}`),
+  };
   const fail = (code: ClientErrorCode) => {
     throw new ClientError(code);
   };
@@ -33,11 +46,15 @@ function createSource() {
     byId.set(key.id, key);
     return key;
   };
-  const service: KeyService = {
-    protect: (specs) => answer(specs.map(scopeOf), specs, activeKey),
+  const service: KeySource = {
+    async protect(specs, _use, seals = specs.map(() => 1)) {
+      source.asks.push([...seals]);
+      const keys = await answer(specs.map(scopeOf), specs, activeKey);
+      return keys.map((key, at) => ({ ...key, seals: seals[at]! }));
+    },
     process: (ids) => answer(ids, ids, (id) => byId.get(id) ?? fail('KEYS_UNKNOWN_KEY')),
   };
-  return { ...source, source, service };
+  return { source, service };
 }
 
 function setUp(bounds: Partial<KeyCacheOptions> = {}) {
@@ -181,4 +198,97 @@ test('[K11] after clear nothing is held, and what was on its way is not kept', a
   assert.equal(cache.stats().keys, 0);
   await cache.protect([subject('a'), subject('b')], USE);
   assert.deepEqual(source.calls.at(-1), ['a', 'b']);
+});
+
+const asksOf = (source: { readonly asks: readonly number[][] }) => source.asks.map(([ask]) => ask);
+
+test('[K3] seals are asked for in blocks, counted down, and asked for again when they are used up', async () => {
+  const { cache, source } = setUp();
+  for (const seals of [1, 65_535, 1, 65_535]) await cache.protect([subject('a')], USE, [seals]);
+  assert.deepEqual(asksOf(source), [65_536, 65_536]);
+});
+
+test('[K3] one request that needs more than a block gets it, and leaves nothing behind', async () => {
+  const { cache, source } = setUp();
+  await cache.protect([subject('a'), subject('a')], USE, [70_000, 30_000]);
+  await cache.protect([subject('a')], USE, [1]);
+  assert.deepEqual(asksOf(source), [100_000, 65_536]);
+});
+
+test('[K3] what is left of a block outlives the lease of its key, and only the need is asked for', async () => {
+  const { cache, source, clock } = setUp();
+  await cache.protect([subject('a')], USE, [65_000]);
+  clock.ms = 1000;
+  await cache.protect([subject('a')], USE, [100]);
+  await cache.protect([subject('a')], USE, [536]);
+  assert.deepEqual(asksOf(source), [65_536, 100]);
+  await cache.protect([subject('a')], USE, [1]);
+  assert.deepEqual(asksOf(source), [65_536, 100, 65_536]);
+});
+
+test('[K3] what is left of a block is not for another key that took its place', async () => {
+  const { cache, source, clock } = setUp();
+  await cache.protect([subject('a')], USE, [1]);
+  source.rotate(subject('a'));
+  clock.ms = 1000;
+  await cache.protect([subject('a')], USE, [5]);
+  await cache.protect([subject('a')], USE, [1]);
+  assert.deepEqual(asksOf(source), [65_536, 5, 65_536]);
+});
+
+test('[K3] concurrent callers take from one block no more than it has', async () => {
+  const { cache, source } = setUp();
+  await Promise.all([1, 2, 3].map(() => cache.protect([subject('a')], USE, [30_000])));
+  assert.deepEqual(asksOf(source), [65_536, 65_536]);
+});
+
+test('[K8] news of a key drop it for protecting and for processing, and nothing else', async () => {
+  const { cache, source } = setUp();
+  const [a, b] = await cache.protect([subject('a'), subject('b')], { ...USE, subjects: ['a', 'b'] });
+  await cache.process([a!.id, b!.id], USE);
+  cache.forget({ ids: [a!.id], specs: [] });
+  await cache.protect([subject('a'), subject('b')], USE);
+  await cache.process([a!.id, b!.id], USE);
+  assert.deepEqual(source.calls.slice(2), [['a'], [a!.id]]);
+});
+
+test('[K8] news of a spec have its active key asked for anew; what it sealed before still opens', async () => {
+  const { cache, source } = setUp();
+  const [old] = await cache.protect([subject('a')], USE);
+  await cache.process([old!.id], USE);
+  source.rotate(subject('a'));
+  cache.forget({ ids: [], specs: [{ kind: 'subject', scope: 'a' }] });
+  const [young] = await cache.protect([subject('a')], USE);
+  assert.notEqual(young!.id, old!.id);
+  await cache.process([old!.id], USE);
+  assert.equal(source.calls.length, 3);
+});
+
+const NEWS_ON_THE_WAY: Record<string, (key: DataKey) => Parameters<NewsListener['forget']>[0]> = {
+  'its id': ({ id }) => ({ ids: [id], specs: [] }),
+  'its spec': () => ({ ids: [], specs: [{ kind: 'subject', scope: 'a' }] }),
+};
+
+for (const [what, newsOf] of Object.entries(NEWS_ON_THE_WAY)) {
+  test(`[K8] a key that is on its way when ${what} is in the news serves who waits and is not kept`, async () => {
+    const { cache, service, source } = setUp();
+    const [key] = await service.protect([subject('a')], USE);
+    const release = hold(source);
+    const late = cache.protect([subject('a')], USE);
+    cache.forget(newsOf(key!));
+    release();
+    assert.equal((await late)[0]!.id, key!.id);
+    assert.equal(cache.stats().keys, 0);
+  });
+}
+
+test('[K8] a key to open with that is on its way when its id is in the news is not kept', async () => {
+  const { cache, service, source } = setUp();
+  const [key] = await service.protect([subject('a')], USE);
+  const release = hold(source);
+  const late = cache.process([key!.id], USE);
+  cache.forget({ ids: [key!.id], specs: [] });
+  release();
+  await late;
+  assert.equal(cache.stats().keys, 0);
 });

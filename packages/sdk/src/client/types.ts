@@ -18,8 +18,12 @@ export type KeySpec =
   /** keyed pseudonyms in ledger headers */
   | { readonly kind: 'pseudonym' };
 
-/** Why a key is asked for; recorded before the key is handed out (K6). */
+/** What a key is asked for; checked, and recorded before the key is handed out (K4, K6). */
 export interface KeyUse {
+  /** Whose keys; a custodian serves one tenant. */
+  readonly tenant: string;
+  /** Subject scopes of the patients whose data this is about: no key of another patient is handed out. At most `MAX_KEYS_PER_CALL`. */
+  readonly subjects: readonly string[];
   /** HL7 v3 ActReason, or `SYSTEM` for a process's own work. */
   readonly purpose: string;
   readonly correlationId: string;
@@ -29,9 +33,37 @@ export interface KeyUse {
   readonly issuer?: string;
 }
 
+/** A key as it is handed out. */
+export interface HandedKey extends DataKey {
+  /** Of a patient's key, the subject scope. */
+  readonly subject?: string;
+}
+
 export interface KeyService {
-  /** The active key of each spec, in order; made where there never was one (originator use). */
-  protect(specs: readonly KeySpec[], use: KeyUse): Promise<DataKey[]>;
+  /**
+   * The active key of each spec, in order; made where there never was one (originator use).
+   * @param seals how many values the caller will seal or index with each, in order; one with each where it is left out. The
+   * custodian counts them before it hands the key out, since one key bears 2^32 (NIST SP 800-38D, section 8.3).
+   */
+  protect(specs: readonly KeySpec[], use: KeyUse, seals?: readonly number[]): Promise<HandedKey[]>;
   /** The keys that ciphertexts name, in order (recipient use). Unknown ids and ids of kinds the caller may not use are refused. */
-  process(ids: readonly KeyId[], use: KeyUse): Promise<DataKey[]>;
+  process(ids: readonly KeyId[], use: KeyUse): Promise<HandedKey[]>;
+}
+
+/** A key to seal with, and how many seals were counted for it. */
+export interface GrantedKey extends HandedKey {
+  readonly seals: number;
+}
+
+/** Where a cache gets its keys: it says how many seals it granted, no fewer than were asked for. */
+export interface KeySource extends KeyService {
+  protect(specs: readonly KeySpec[], use: KeyUse, seals?: readonly number[]): Promise<GrantedKey[]>;
+}
+
+/** What changed about keys that processes may hold opened. */
+export interface KeyNews {
+  /** Copies of these keys must be dropped now. */
+  readonly ids: readonly KeyId[];
+  /** Whatever is held to protect these with must be asked for anew. */
+  readonly specs: readonly { readonly kind: string; readonly scope: string }[];
 }

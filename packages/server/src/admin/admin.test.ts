@@ -9,7 +9,7 @@ import { connect } from 'node:tls';
 import { ensureServerCertificate, type ServerCertificate } from '../ca/index.ts';
 import { type AuditEvent, createLog, dataPaths, KeywardError, systemClock } from '../core/index.ts';
 import type { TailQuery } from '../ledger/index.ts';
-import { type AdminServer, createAdminServer } from './index.ts';
+import { type AdminServer, createAdminServer, type KeyCall } from './index.ts';
 
 const CALLERS: Readonly<Record<string, string>> = {
   'Bearer of-auditor': 'auditor',
@@ -19,6 +19,11 @@ const CALLERS: Readonly<Record<string, string>> = {
 };
 const ENTRY = { position: 7n, id: 'e7', at: new Date(0), class: 'disclosure', leafHash: '00', intact: true } as const;
 const SERVED_ENTRY = { ...ENTRY, position: '7', at: '1970-01-01T00:00:00.000Z' };
+const KEY_ID = 'ab'.repeat(16);
+const KEY_ANSWERS: Readonly<Record<string, unknown>> = {
+  'acts/destroy': { request: { id: 'r1' } },
+  'questions/show': { versions: [{ id: KEY_ID }] },
+};
 const HELD = { body: 'c2VhbGVk' };
 
 let directory: string;
@@ -28,6 +33,7 @@ let port: number;
 let recorded: AuditEvent[];
 let asked: (TailQuery | string)[];
 let logged: string;
+let carried: KeyCall[];
 let parts: Record<string, boolean>;
 let ledgerWorks: boolean;
 
@@ -49,6 +55,15 @@ before(async () => {
         if (id === 'broken') throw new Error('Testerby could not be read');
         return id === 'none' ? undefined : HELD;
       },
+      manageKeys: async (call) => {
+        carried.push(call);
+        if (call.path === 'acts/refused') throw new KeywardError('KEYS_HELD', { detail: 'A hold.' });
+        return KEY_ANSWERS[call.path] ?? { result: {} };
+      },
+      usesOfKeys: async (keyIds, since) => {
+        asked.push(`${keyIds.join()} since ${since.getTime()}`);
+        return { uses: [], unreadable: 0 };
+      },
       ready: async () => parts,
     },
     audit: {
@@ -65,6 +80,7 @@ before(async () => {
 beforeEach(() => {
   recorded = [];
   asked = [];
+  carried = [];
   logged = '';
   parts = { custodian: true, ledger: true };
   ledgerWorks = true;
@@ -266,4 +282,91 @@ test('[P2] the log names routes, and no parameter or path', async () => {
   await send('/v1/store/at-rest/Patient/secret-id?x=secret-value', 'of-admin');
   assert.match(logged, /"route":"\/v1\/store\/at-rest\/:type\/:id"/);
   assert.doesNotMatch(logged, /secret/);
+});
+
+/** A call of an operator, as the CLI makes it. */
+function post(path: string, token: string, body: string, type = 'application/json'): Promise<Answer> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': type };
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port,
+      path,
+      ca: certificate.caCertificate,
+      headers,
+      agent: false,
+      method: 'POST',
+    };
+    const call = request(options, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (chunk: string) => void (text += chunk));
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text }));
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+}
+
+test("[K4] an operator's call is carried to the custodian with the operator's own token, and recorded before", async () => {
+  const body = { params: { target: 'kek/1' }, reason: 'because' };
+  const answer = await post('/v1/keys/acts/suspend', 'of-admin', JSON.stringify(body));
+  assert.deepEqual([answer.status, json(answer)], [200, { result: {} }]);
+  const [event] = recorded;
+  const expected = { method: 'POST', path: 'acts/suspend', body, operator: 'Bearer of-admin' };
+  assert.deepEqual(carried, [{ ...expected, correlationId: event?.correlationId }]);
+  assert.deepEqual([event?.interaction, event?.decision], ['keys.act', 'permit']);
+});
+
+test('[K5] what waits for approvals is answered with 202', async () => {
+  const answer = await post('/v1/keys/acts/destroy', 'of-admin', '{"params": {}, "reason": "x"}');
+  assert.deepEqual([answer.status, json(answer)], [202, { request: { id: 'r1' } }]);
+});
+
+test('[K5] a refusal of the custodian arrives with its code and detail, and is recorded', async () => {
+  const answer = await post('/v1/keys/acts/refused', 'of-admin', '{"params": {}, "reason": "x"}');
+  const { code, detail } = json(answer);
+  assert.deepEqual([answer.status, code, detail, recorded.at(-1)?.code], [409, 'KEYS_HELD', 'A hold.', 'KEYS_HELD']);
+});
+
+test('[K7] who used a key is asked of the ledger for the ids that the custodian tells', async () => {
+  const answer = await post('/v1/keys/usage', 'of-auditor', '{"target": "tenant", "days": 2}');
+  assert.deepEqual(json(answer), { uses: [], unreadable: 0 });
+  assert.deepEqual(carried[0]?.body, { params: { target: 'tenant' } });
+  assert.match(JSON.stringify(asked[0]), new RegExp(`^"${KEY_ID} since \\d+"$`));
+});
+
+const KEY_REFUSALS = [
+  { path: '/v1/keys/acts/suspend', token: 'of-clinician', body: '{}', status: 403, code: 'ACCESS_DENIED' },
+  {
+    path: '/v1/keys/acts/suspend',
+    token: 'of-admin-without-mfa',
+    body: '{}',
+    status: 401,
+    code: 'IDENTITY_MFA_REQUIRED',
+  },
+  { path: '/v1/keys/acts/..%2Fprotect', token: 'of-admin', body: '{}', status: 400, code: 'ADMIN_QUERY_INVALID' },
+  { path: '/v1/keys/acts/suspend?x=1', token: 'of-admin', body: '{}', status: 400, code: 'ADMIN_QUERY_INVALID' },
+  { path: '/v1/keys/acts/suspend', token: 'of-admin', body: '[]', status: 400, code: 'ADMIN_QUERY_INVALID' },
+  { path: '/v1/keys/acts/suspend', token: 'of-admin', body: '{"a":1,"a":2}', status: 400, code: 'JSON_DUPLICATE_KEY' },
+  {
+    path: '/v1/keys/requests/no-uuid/approve',
+    token: 'of-admin',
+    body: '{}',
+    status: 400,
+    code: 'ADMIN_QUERY_INVALID',
+  },
+  { path: '/v1/keys/usage', token: 'of-admin', body: '{"target": "kek/1"}', status: 400, code: 'ADMIN_QUERY_INVALID' },
+];
+
+for (const { path, token, body, status, code } of KEY_REFUSALS) {
+  test(`[K4] POST ${path} with ${body} by ${token} is refused with ${code}, and nothing is carried`, async () => {
+    const answer = await post(path, token, body);
+    assert.deepEqual([answer.status, json(answer)['code'], carried], [status, code, []]);
+  });
+}
+
+test('[K4] a body that is no JSON is not carried either', async () => {
+  const answer = await post('/v1/keys/acts/suspend', 'of-admin', 'a=1', 'text/plain');
+  assert.deepEqual([answer.status, json(answer)['code'], carried], [400, 'ADMIN_QUERY_INVALID', []]);
 });

@@ -10,7 +10,7 @@ import {
   newUuid,
 } from '../core/index.ts';
 import { callerAddress } from '../identity/index.ts';
-import type { AdminServices, GuardedRoute } from './routes.ts';
+import type { AdminServices, GuardedCall, GuardedRoute } from './routes.ts';
 
 interface Caller {
   readonly sub: string;
@@ -44,13 +44,19 @@ export async function serveGuarded(options: GuardOptions, route: GuardedRoute, r
   );
   return orRecord(
     async () => {
-      const prepared = route.prepare(request.params, request.query);
+      const prepared = route.prepare(request.params, request.query, request.body);
       await record(actor, { class: 'admin', decision: 'permit', rule: 'admin.role', resources: prepared.resources });
-      return await prepared.answer(options.services);
+      return await prepared.answer(options.services, callOf(options, request));
     },
     (error) => record(actor, refused('failure', 'admin.role', error)),
   );
 }
+
+const callOf = ({ clock }: GuardOptions, request: FastifyRequest): GuardedCall => ({
+  authorization: request.headers.authorization,
+  correlationId: request.id,
+  at: clock.now(),
+});
 
 type Outcome = Pick<AuditEvent, 'class' | 'decision' | 'rule' | 'resources' | 'status' | 'code'>;
 

@@ -9,6 +9,8 @@ const EVENT_CLASSES = [
   'denial',
   'failure',
   'key.access',
+  'key.lifecycle',
+  'key.alarm',
   'admin',
 ] as const satisfies readonly EventClass[];
 

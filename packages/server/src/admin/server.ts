@@ -7,6 +7,7 @@ import {
   KeywardError,
   type Log,
   newUuid,
+  parseJson,
   RESPONSE_HEADERS,
   systemClock,
   TLS_POLICY,
@@ -14,7 +15,11 @@ import {
 } from '../core/index.ts';
 import { type GuardOptions, serveGuarded } from './guard.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import { GUARDED_ROUTES } from './routes.ts';
+import { KEYS_ROUTES } from './keys-routes.ts';
+import { type GuardedRoute, READING_ROUTES } from './routes.ts';
+
+/** Every route that tells something about a person, a process or a record, or changes a key. */
+const GUARDED_ROUTES: readonly GuardedRoute[] = [...READING_ROUTES, ...KEYS_ROUTES];
 
 export interface AdminOptions extends Omit<GuardOptions, 'clock'> {
   /** PEM texts. */
@@ -31,7 +36,8 @@ export interface AdminServer {
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
-const BODY_LIMIT_BYTES = 1024;
+/** Of an operator's call: an act on keys with its reason. */
+const BODY_LIMIT_BYTES = 64 * 1024;
 
 export function createAdminServer(options: AdminOptions): AdminServer {
   const metrics = createMetrics();
@@ -45,6 +51,7 @@ export function createAdminServer(options: AdminOptions): AdminServer {
     frameworkErrors: (_error, request, reply) => sendProblem(request, reply, new KeywardError('ADMIN_NOT_FOUND')),
     clientErrorHandler: answerMalformed,
   });
+  readJsonStrictly(app);
   answerErrors(app);
   countRequests(app, metrics, options.log);
   addProbes(app, options, metrics);
@@ -71,13 +78,38 @@ function addProbes(app: FastifyInstance, { services }: AdminOptions, metrics: Me
 }
 
 function addGuarded(app: FastifyInstance, options: GuardOptions): void {
-  for (const route of GUARDED_ROUTES) app.get(route.url, (request) => serveGuarded(options, route, request));
+  for (const route of GUARDED_ROUTES) {
+    const { method, url } = route;
+    app.route({
+      method,
+      url,
+      handler: async (request, reply) => {
+        const answer = await serveGuarded(options, route, request);
+        return reply.code(route.statusOf?.(answer) ?? 200).send(answer);
+      },
+    });
+  }
+}
+
+/** One reading of every body, the same for us and whoever it is handed on to; nothing but JSON is read. */
+function readJsonStrictly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
+    parseJson(body),
+  );
 }
 
 function answerErrors(app: FastifyInstance): void {
   app.addHook('onRequest', async (_request, reply) => void reply.headers(RESPONSE_HEADERS));
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, new KeywardError('ADMIN_NOT_FOUND')));
-  app.setErrorHandler((thrown, request, reply) => sendProblem(request, reply, asKeywardError(thrown)));
+  app.setErrorHandler((thrown, request, reply) => sendProblem(request, reply, codedError(thrown)));
+}
+
+/** What fastify itself refuses (no JSON, too large) has a `statusCode` below 500 and no code of ours. */
+function codedError(thrown: unknown): KeywardError {
+  const { statusCode = 500 } = thrown as { statusCode?: number };
+  const isForeign = !(thrown instanceof KeywardError) && statusCode < 500;
+  return isForeign ? new KeywardError('ADMIN_QUERY_INVALID', { cause: thrown }) : asKeywardError(thrown);
 }
 
 function sendProblem(request: FastifyRequest, reply: FastifyReply, error: KeywardError): void {

@@ -1,6 +1,6 @@
 /** The internal CA at work: real files, a real TLS server, and clients that trust nothing but ca.pem. */
 import assert from 'node:assert/strict';
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
-import { type DataPaths, dataPaths, systemClock } from '../core/index.ts';
-import { ensureServerCertificate, type ServerCertificate } from './index.ts';
+import { type Clock, type DataPaths, dataPaths, systemClock } from '../core/index.ts';
+import { ensureCustodianCertificates, ensureServerCertificate, type ServerCertificate } from './index.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -217,4 +217,31 @@ test('[T6] several processes that start at once end with one CA, and leave no dr
   const ca = await readFile(paths.caCertificate, 'utf8');
   for (const shown of all) assert.equal(await handshake(shown, { ca, ...asked('localhost') }), 'TLSv1.3');
   assert.deepEqual((await readdir(paths.ca)).sort(), ['ca.key', 'server.pem']);
+});
+
+test('[T4] each process has a certificate of its own that says nothing but its name, in a folder with the CA', async (t) => {
+  const paths = await freshPaths(t);
+  const ensure = (tenant: string, clock: Clock = systemClock) =>
+    ensureCustodianCertificates({ paths, clock, tenant, clients: ['gateway', 'store'] });
+  const read = (name: string) => readFile(join(paths.clientCertificates, name), 'utf8');
+  await ensure('clinic');
+  assert.deepEqual((await readdir(paths.clientCertificates)).sort(), ['ca.pem', 'gateway.pem', 'store.pem']);
+  const [gateway, store] = [await read('gateway.pem'), await read('store.pem')];
+  const certificate = new X509Certificate(gateway);
+  assert.equal(certificate.subjectAltName, 'URI:spiffe://keyward/clinic/gateway');
+  assert.deepEqual(certificate.keyUsage, ['1.3.6.1.5.5.7.3.2']);
+  assert.ok(certificate.checkPrivateKey(createPrivateKey(gateway)));
+  assert.ok(certificate.verify(new X509Certificate(await read('ca.pem')).publicKey));
+  assert.equal(new X509Certificate(store).subjectAltName, 'URI:spiffe://keyward/clinic/store');
+  assert.equal((await stat(join(paths.clientCertificates, 'gateway.pem'))).mode & 0o777, 0o600);
+
+  await ensure('clinic');
+  assert.equal(await read('gateway.pem'), gateway);
+  await ensure('clinic', daysFromNow(61));
+  assert.notEqual(await read('gateway.pem'), gateway);
+  await ensure('another-clinic');
+  assert.equal(
+    new X509Certificate(await read('gateway.pem')).subjectAltName,
+    'URI:spiffe://keyward/another-clinic/gateway',
+  );
 });

@@ -1,7 +1,7 @@
 /** Sees to it that there is a CA and a server certificate of it that is good for a while; safe to call at every start, and by several processes. */
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { type Clock, type DataPaths, KeywardError } from '../core/index.ts';
+import { type Clock, type DataPaths, KeywardError, processUri } from '../core/index.ts';
 import {
   createFileOnce,
   makePrivateFolder,
@@ -12,8 +12,8 @@ import {
   replaceFile,
 } from './files.ts';
 import { isFor, requireHosts } from './hosts.ts';
-import { issueAuthorityCertificate, issueServerCertificate, newPrivateKey } from './issue.ts';
-import { isFresh, LIFETIME_MS, LOCAL_HOSTS, validityFrom } from './profiles.ts';
+import { issueAuthorityCertificate, issueLeafCertificate, newPrivateKey } from './issue.ts';
+import { isFresh, type Leaf, LIFETIME_MS, LOCAL_HOSTS, validityFrom } from './profiles.ts';
 
 /** All three as PEM. */
 export interface ServerCertificate {
@@ -36,16 +36,46 @@ export async function ensureServerCertificate(request: ServerCertificateRequest)
   await makePrivateFolder(paths.ca);
   const now = clock.now();
   const authority = await ensureAuthority(paths, now);
-  const file = join(paths.ca, 'server.pem');
+  const pair = await ensureLeaf(join(paths.ca, 'server.pem'), authority, { hosts }, now);
+  return { ...pair, caCertificate: authority.certificate };
+}
+
+export interface CustodianCertificatesRequest extends ServerCertificateRequest {
+  readonly tenant: string;
+  /** Processes that ask the custodian, each to have a certificate that names it. */
+  readonly clients: readonly string[];
+}
+
+/**
+ * For a custodian that is reached from other hosts: its own certificate, and in one folder what each host with such a process
+ * needs of it. @throws KeywardError `CA_KEY_UNUSABLE` | `CA_HOST_INVALID`
+ */
+export async function ensureCustodianCertificates(request: CustodianCertificatesRequest): Promise<void> {
+  const { paths, clock, tenant, clients, hosts = LOCAL_HOSTS } = request;
+  requireHosts(hosts);
+  await makePrivateFolder(paths.ca);
+  await makePrivateFolder(paths.clientCertificates);
+  const now = clock.now();
+  const authority = await ensureAuthority(paths, now);
+  await ensureLeaf(paths.custodianCertificate, authority, { hosts }, now);
+  for (const processName of clients) {
+    const file = join(paths.clientCertificates, `${processName}.pem`);
+    await ensureLeaf(file, authority, { uri: processUri(tenant, processName), processName }, now);
+  }
+  await replaceFile(join(paths.clientCertificates, 'ca.pem'), authority.certificate, PUBLIC_MODE);
+}
+
+/** What lies in the file, or a new pair where that is not, or will soon not be, good. */
+async function ensureLeaf(file: string, authority: Authority, leaf: Leaf, now: Date): Promise<Pair> {
   const kept = await readPrivateIfThere(file);
   const pair = kept === undefined ? undefined : splitPair(kept);
-  if (pair && isServerUsable(pair, authority.key, hosts, now)) return { ...pair, caCertificate: authority.certificate };
+  if (pair && isLeafUsable(pair, authority.key, leaf, now)) return pair;
   const privateKey = newPrivateKey();
-  const validity = validityFrom(now, LIFETIME_MS.server);
-  const certificate = await issueServerCertificate(authority.key, privateKey, hosts, validity);
+  const validity = validityFrom(now, LIFETIME_MS.leaf);
+  const certificate = await issueLeafCertificate(authority.key, privateKey, leaf, validity);
   // One file, so that no crash can leave a certificate beside another one's key.
   await replaceFile(file, privateKey + certificate, PRIVATE_MODE);
-  return { certificate, privateKey, caCertificate: authority.certificate };
+  return { certificate, privateKey };
 }
 
 interface Authority {
@@ -89,12 +119,12 @@ function isAuthorityUsable(pem: string, key: string, now: Date): boolean {
   );
 }
 
-function isServerUsable(pair: Pair, authorityKey: string, hosts: readonly string[], now: Date): boolean {
+function isLeafUsable(pair: Pair, authorityKey: string, leaf: Leaf, now: Date): boolean {
   const certificate = parse(pair.certificate);
   if (!certificate || !isPrivateKey(pair.privateKey)) return false;
   return (
     isSignedBy(certificate, publicKeyOf(authorityKey)) &&
-    isFor(certificate, hosts) &&
+    ('uri' in leaf ? certificate.subjectAltName === `URI:${leaf.uri}` : isFor(certificate, leaf.hosts)) &&
     isValid(certificate, pair.privateKey, now)
   );
 }

@@ -1,2 +1,2 @@
 /** The internal CA: issues the certificate that Keyward's own listeners show, and renews it before it runs out (T1, T6). */
-export { ensureServerCertificate, type ServerCertificate } from './ensure.ts';
+export { ensureCustodianCertificates, ensureServerCertificate, type ServerCertificate } from './ensure.ts';

@@ -1,7 +1,7 @@
-/** Issues certificates: the CA's own and those of servers. ECDSA on P-256 with SHA-256 throughout. */
+/** Issues certificates: the CA's own, those of servers and those of our processes. ECDSA on P-256 with SHA-256 throughout. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
-import { AUTHORITY_NAME, type Validity } from './profiles.ts';
+import { AUTHORITY_NAME, type Leaf, type Validity } from './profiles.ts';
 import { loadX509 } from './x509.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -31,18 +31,19 @@ export async function issueAuthorityCertificate(authorityKey: string, validity: 
   return pem(certificate);
 }
 
-/** A certificate for TLS servers that are reached under `hosts` (DNS names and IP addresses). */
-export async function issueServerCertificate(
+/** A certificate for one end of a TLS connection. */
+export async function issueLeafCertificate(
   authorityKey: string,
-  serverKey: string,
-  hosts: readonly string[],
+  leafKey: string,
+  leaf: Leaf,
   validity: Validity,
 ): Promise<string> {
   const x509 = await loadX509();
-  const publicKey = verifyingKey(serverKey);
+  const publicKey = verifyingKey(leafKey);
+  const { subject, usage, names } = describe(leaf);
   const certificate = await x509.X509CertificateGenerator.create({
     issuer: [{ CN: [AUTHORITY_NAME] }],
-    subject: [{ CN: hosts.slice(0, 1) }],
+    subject: [{ CN: [subject] }],
     publicKey,
     signingKey: signingKey(authorityKey),
     ...validity,
@@ -50,13 +51,24 @@ export async function issueServerCertificate(
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(hosts.map((host) => ({ type: isIP(host) ? 'ip' : 'dns', value: host }))),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[usage]]),
+      new x509.SubjectAlternativeNameExtension(names),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(verifyingKey(authorityKey)),
     ],
   });
   return pem(certificate);
+}
+
+type Usage = 'serverAuth' | 'clientAuth';
+type Name = { readonly type: 'ip' | 'dns' | 'url'; readonly value: string };
+
+function describe(leaf: Leaf): { subject: string; usage: Usage; names: Name[] } {
+  if ('uri' in leaf)
+    return { subject: leaf.processName, usage: 'clientAuth', names: [{ type: 'url', value: leaf.uri }] };
+  const { hosts } = leaf;
+  const names = hosts.map((host): Name => ({ type: isIP(host) ? 'ip' : 'dns', value: host }));
+  return { subject: hosts[0] ?? '', usage: 'serverAuth', names };
 }
 
 function signingKey(privateKeyPem: string): webcrypto.CryptoKey {

@@ -8,7 +8,10 @@ const RENEW_AFTER = 2 / 3;
 /** A certificate is valid from a little before its issue, for clients whose clock is late. */
 export const CLOCK_SKEW_MS = 5 * 60_000;
 
-export const LIFETIME_MS = { authority: 5 * 365 * DAY_MS, server: 90 * DAY_MS } as const;
+export const LIFETIME_MS = { authority: 5 * 365 * DAY_MS, leaf: 90 * DAY_MS } as const;
+
+/** Who a certificate is for: a server under its hosts (DNS names and IP addresses), or one of our processes as a client. */
+export type Leaf = { readonly hosts: readonly string[] } | { readonly uri: string; readonly processName: string };
 
 export const AUTHORITY_NAME = 'Keyward development CA';
 

@@ -4,6 +4,7 @@ import { asKeywardError, KeywardError, systemClock } from '../core/index.ts';
 import { configCommand } from './commands/config.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { keysCommand } from './commands/keys.ts';
 import { ledgerCommand } from './commands/ledger.ts';
 import { processCommand } from './commands/process.ts';
 import { sealCommand } from './commands/seal.ts';
@@ -13,7 +14,16 @@ import type { CliContext, CliServices } from './context.ts';
 import { renderError } from './failure.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
-const VERBS = [upCommand, tokenCommand, demoCommand, configCommand, doctorCommand, ledgerCommand, sealCommand];
+const VERBS = [
+  upCommand,
+  tokenCommand,
+  demoCommand,
+  configCommand,
+  doctorCommand,
+  ledgerCommand,
+  sealCommand,
+  keysCommand,
+];
 
 function buildCli(context: CliContext): Command {
   const program = new Command('keyward').description('The encryption gateway for healthcare APIs.');
@@ -27,10 +37,14 @@ function buildCli(context: CliContext): Command {
 export async function runCli(
   argv: readonly string[],
   services: CliServices,
-  { terminal = processTerminal(), clock = systemClock }: Partial<Pick<CliContext, 'terminal' | 'clock'>> = {},
+  {
+    terminal = processTerminal(),
+    clock = systemClock,
+    env = process.env,
+  }: Partial<Pick<CliContext, 'terminal' | 'clock' | 'env'>> = {},
 ): Promise<number> {
   try {
-    await buildCli({ services, terminal, clock }).parseAsync(argv, { from: 'user' });
+    await buildCli({ services, terminal, clock, env }).parseAsync(argv, { from: 'user' });
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;

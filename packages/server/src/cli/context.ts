@@ -1,6 +1,8 @@
 /** What every verb is given: the terminal, the clock, and the functions of rooms that `main.ts` connects. */
 import type { ConfigRow } from '../config/index.ts';
 import type { Clock } from '../core/index.ts';
+import type { KeyService } from '@keyward/sdk/client';
+import type { Restored, RootDescription, Share, WaitingAnew } from '../keys/index.ts';
 import type { Catalogue, FieldClass } from '../phi/index.ts';
 import type { Role } from './roles.ts';
 import type { Terminal } from './terminal.ts';
@@ -11,6 +13,14 @@ export interface CommonOptions {
   /** keyward.yaml. */
   readonly config?: string;
   readonly json?: boolean;
+}
+
+/** Options of verbs that speak to an instance whose tokens come from a real issuer. */
+export interface TokenSourceOptions extends CommonOptions {
+  /** File with an access token; without it KEYWARD_TOKEN counts, and without that the development issuer mints one. */
+  readonly tokenFile?: string;
+  /** `sub` of tokens that the development issuer mints. */
+  readonly as?: string;
 }
 
 export interface UpOptions extends CommonOptions {
@@ -42,13 +52,26 @@ export interface ProcessVerb {
 export interface DoctorFacts {
   readonly gatewayPort: number;
   readonly adminPort: number;
-  readonly developmentRootFile: string;
 }
 
 export interface Sealing {
   readonly catalogue: Catalogue;
   /** Roles of the access policy that some rule lets open a class of a type. */
   readonly openedBy: (type: string, fieldClass: FieldClass) => readonly string[];
+}
+
+/** A backup, and the shares that its holders opened. */
+interface RecoveryInputs {
+  readonly backup: string;
+  readonly shares: readonly Share[];
+  readonly say: (line: string) => void;
+}
+
+/** Keys of a restored hierarchy, as the processes may have them. */
+export interface RehearsedKeys {
+  readonly tenant: string;
+  readonly gateway: KeyService;
+  readonly store: KeyService;
 }
 
 export interface CliServices {
@@ -62,6 +85,18 @@ export interface CliServices {
   /** What is sealed by the configuration, and who may open it. */
   sealing(options: CommonOptions): Sealing;
   doctorFacts(options: CommonOptions): DoctorFacts;
+  /** Opens the configured root for a moment. @throws KeywardError why it cannot be used */
+  describeRoot(options: CommonOptions): Promise<RootDescription>;
+  /** @throws KeywardError `KEYS_RESTORE_REFUSED` | `KEYS_BACKUP_INVALID` */
+  restoreKeys(options: CommonOptions, inputs: RecoveryInputs): Promise<Restored>;
+  /** Restores on the side, for as long as `work` takes. */
+  rehearseRecovery<T>(
+    options: CommonOptions,
+    inputs: RecoveryInputs,
+    work: (keys: RehearsedKeys) => Promise<T>,
+  ): Promise<T>;
+  /** @throws KeywardError `KEYS_BACKUP_INVALID` | `UP_ALREADY_RUNNING` */
+  acceptRollback(options: CommonOptions, inputs: RecoveryInputs): Promise<readonly WaitingAnew[]>;
   /** Version line of the PostgreSQL that comes with Keyward. @throws KeywardError `DB_BINARY` */
   postgresVersion(): Promise<string>;
   /** Name of the seal engine that this machine uses. */
@@ -72,4 +107,5 @@ export interface CliContext {
   readonly services: CliServices;
   readonly terminal: Terminal;
   readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
 }

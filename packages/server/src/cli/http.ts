@@ -7,8 +7,9 @@ import { type DataPaths, KeywardError, parseJson } from '../core/index.ts';
 export interface HttpRequest {
   readonly method?: 'GET' | 'POST';
   readonly token?: string;
-  /** Sent as application/fhir+json. */
+  /** Sent as application/fhir+json, or as `type` says. */
   readonly body?: Json;
+  readonly type?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -36,11 +37,11 @@ export function createHttpClient(paths: DataPaths): HttpClient {
     bodyTimeout: ANSWER_TIMEOUT_MS,
   });
   return {
-    async send(url, { method = 'GET', token, body, signal } = {}) {
+    async send(url, { method = 'GET', token, body, type = 'application/fhir+json', signal } = {}) {
       const answer = await request(url, {
         dispatcher: agent,
         method,
-        headers: headersOf(token, body),
+        headers: headersOf(token, body === undefined ? undefined : type),
         body: body === undefined ? null : JSON.stringify(body),
         signal: signal ?? null,
       }).catch((cause: unknown) => noAnswer(url, cause));
@@ -56,11 +57,11 @@ export function createHttpClient(paths: DataPaths): HttpClient {
   };
 }
 
-function headersOf(token: string | undefined, body: Json | undefined): Record<string, string> {
+function headersOf(token: string | undefined, type: string | undefined): Record<string, string> {
   return {
     accept: 'application/fhir+json, application/json, application/problem+json',
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    ...(body === undefined ? {} : { 'content-type': 'application/fhir+json' }),
+    ...(type === undefined ? {} : { 'content-type': type }),
   };
 }
 

@@ -24,6 +24,9 @@ export const isSuccess = (status: number): boolean => status >= 200 && status < 
 export function bodyOf({ status, body }: HttpAnswer): Json {
   if (isSuccess(status) && body !== undefined) return body;
   const { code, hint } = readRefusal(status, body);
-  if (Object.hasOwn(ERRORS, code)) throw new KeywardError(code as ErrorCode);
+  // Problem documents repeat the hint where they have no detail.
+  const detail = textAt(body, 'detail');
+  if (Object.hasOwn(ERRORS, code))
+    throw new KeywardError(code as ErrorCode, { detail: detail === hint ? undefined : detail });
   throw new KeywardError('CLI_REQUEST_FAILED', { detail: `${code}${hint && `: ${hint}`}` });
 }

@@ -6,16 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Json } from '@keyward/sdk/seal';
-import { type AdminServer, createAdminServer } from '../admin/index.ts';
+import { type AdminServer, createAdminServer, type KeyCall } from '../admin/index.ts';
 import { ensureServerCertificate } from '../ca/index.ts';
-import { createLog, type DataPaths, dataPaths, systemClock } from '../core/index.ts';
+import { createLog, type DataPaths, dataPaths, KeywardError, systemClock } from '../core/index.ts';
 import {
   createDevelopmentKey,
   createTokenVerifier,
   developmentPublicKey,
   mintDevelopmentToken,
 } from '../identity/index.ts';
-import type { LedgerEntry, TailQuery } from '../ledger/index.ts';
+import type { KeyUses, LedgerEntry, TailQuery } from '../ledger/index.ts';
 import { createCatalogue } from '../phi/index.ts';
 import { runCli } from './cli.ts';
 import type { CliServices } from './context.ts';
@@ -51,6 +51,9 @@ export interface World extends AsyncDisposable {
   fhir: (call: FhirCall) => FhirReply;
   tail: (query: TailQuery) => readonly LedgerEntry[];
   atRest: unknown;
+  /** In the custodian's place. */
+  keys: (call: KeyCall) => unknown;
+  uses: KeyUses;
   services: CliServices;
   /** Presses Ctrl-C in the command that runs. */
   interrupt(): void;
@@ -70,6 +73,8 @@ export async function openWorld({ running = true } = {}): Promise<World> {
     fhir: () => ({ status: 404 }),
     tail: () => [],
     atRest: undefined,
+    keys: () => ({}),
+    uses: { uses: [], unreadable: 0 },
     services: servicesOf(paths),
     interrupt: () => interrupts.forEach((listener) => listener()),
     keyward: (...args) => runCaptured([...args, '--data-dir', directory], world.services, interrupts),
@@ -108,6 +113,8 @@ async function start(world: World, paths: DataPaths): Promise<(() => Promise<unk
     services: {
       tailLedger: async (query) => world.tail(query),
       atRest: async () => world.atRest,
+      manageKeys: async (call) => world.keys(call),
+      usesOfKeys: async () => world.uses,
       ready: async () => ({ ledger: true }),
     },
     audit: { record: async () => undefined },
@@ -132,7 +139,11 @@ function servicesOf(paths: DataPaths): CliServices {
     mintToken: (options) => mintDevelopmentToken(paths, { ...options, audience: AUDIENCE }, systemClock),
     explainConfig: () => [],
     sealing: () => ({ catalogue: createCatalogue(), openedBy: () => ['clinician'] }),
-    doctorFacts: () => ({ gatewayPort: 0, adminPort: 0, developmentRootFile: join(paths.rootKeyDir, 'root.key') }),
+    doctorFacts: () => ({ gatewayPort: 0, adminPort: 0 }),
+    describeRoot: async () => ({ provider: 'local', key: 'ab12', hardware: false, exportable: true }),
+    restoreKeys: () => Promise.reject(new KeywardError('KEYS_RESTORE_REFUSED')),
+    rehearseRecovery: () => Promise.reject(new KeywardError('KEYS_BACKUP_INVALID')),
+    acceptRollback: () => Promise.reject(new KeywardError('KEYS_BACKUP_INVALID')),
     postgresVersion: async () => 'postgres (PostgreSQL) 18.4',
     sealEngine: () => 'typescript',
   };
@@ -154,6 +165,6 @@ async function runCaptured(argv: string[], services: CliServices, interrupts: Se
       return () => void interrupts.delete(listener);
     },
   };
-  const status = await runCli(argv, services, { terminal, clock: systemClock });
+  const status = await runCli(argv, services, { terminal, clock: systemClock, env: { NO_COLOR: '1' } });
   return { status, ...kept };
 }

@@ -16,6 +16,10 @@ export function verb(name: string, description: string, example: string): Comman
     .addHelpText('after', `\nExample:\n  $ ${example}`);
 }
 
+/** For verbs that are used where a real issuer's tokens are. */
+export const tokenFileOption = (): Option =>
+  new Option('--token-file <file>', 'access token of a real issuer (default: KEYWARD_TOKEN)');
+
 /** A verb that only holds other verbs. */
 export function group(name: string, description: string, verbs: readonly Command[]): Command {
   const command = new Command(name).description(description);

@@ -22,7 +22,7 @@ export interface LoadedConfig {
 type Tree = Record<string, unknown>;
 
 /** Names of KEYWARD_… variables that are not configuration keys: the CLI and the tests read them. */
-const OTHER_VARIABLES = /^KEYWARD_(TEST_|DATA_DIR$|CONFIG$)/;
+const OTHER_VARIABLES = /^KEYWARD_(TEST_|DATA_DIR$|CONFIG$|TOKEN$)/;
 
 /** @throws KeywardError `CONFIG_UNREADABLE` | `CONFIG_INVALID`; the detail names keys, never values. */
 export function loadConfig(inputs: ConfigInputs): LoadedConfig {

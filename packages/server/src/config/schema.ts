@@ -1,5 +1,6 @@
 /** The one configuration schema: a strict object per room; file, environment, flags, help and reference come from it. */
 import { z } from 'zod';
+import { rootConfigSchema } from './roots.ts';
 
 const port = (description: string, value: number) => z.int().min(1).max(65_535).default(value).meta({ description });
 const duration = (description: string, value: number) => z.int().min(1).default(value).meta({ description });
@@ -89,11 +90,117 @@ const gateway = z.strictObject({
 
 const admin = z.strictObject({ host, port: port('Port of the admin API.', 8444) });
 
+const operator = z.strictObject({
+  issuer: z.string().min(1).meta({ description: "The `iss` of the person's tokens." }),
+  sub: z.string().min(1).meta({ description: "The `sub` of the person's tokens." }),
+  roles: z
+    .array(z.enum(['key-creator', 'key-rotator', 'key-destroyer', 'approver', 'auditor']))
+    .min(1)
+    .meta({ description: 'What the person may do.' }),
+});
+
+const days = (what: string, { least, value, most }: { least: number; value: number; most: number }) =>
+  z
+    .int()
+    .min(least)
+    .max(most)
+    .default(value)
+    .meta({ description: `Days that ${what} (${least} to ${most}).` });
+
+/** Limits of NIST SP 800-57 part 1, section 5.3.6, for what protects health data. */
+const cryptoperiodDays = z.strictObject({
+  kek: days('a KEK wraps new data keys before it is rotated', { least: 30, value: 90, most: 730 }),
+  data: days('a data key seals before it is rotated, at its next use', { least: 30, value: 90, most: 730 }),
+  root: days('KEKs may stand on one root key before an alarm is raised', { least: 30, value: 365, most: 1095 }),
+  signing: days('certificates are signed with one key before it is rotated', { least: 30, value: 365, most: 1095 }),
+});
+
+const destruction = z.strictObject({
+  waitingDays: z.int().min(7).max(90).default(7).meta({
+    description:
+      'Days between the approved order of a destruction and its end, in which it can be called off (7 to 90).',
+  }),
+  rehearsalSeconds: z.int().min(1).max(3600).optional().meta({
+    description: 'Instead of these days, for rehearsals. Refused unless the root is the local development key.',
+  }),
+});
+
 const keys = z.strictObject({
-  rootFile: z
-    .string()
+  root: rootConfigSchema.default({ provider: 'local' }).meta({
+    description:
+      'What wraps the KEKs: `provider` (local, pkcs11, transit, aws-kms, azure-key-vault or gcp-kms) and its settings; docs/reference/roots.md has all.',
+  }),
+  nextRoot: rootConfigSchema.optional().meta({
+    description: 'The root that "keyward keys move-root" moves to. Becomes `root` when that is done.',
+  }),
+  backupDirectory: z.string().min(1).optional().meta({
+    description: 'Where sealed backups of the key hierarchy are written. Default: backups in the data directory.',
+  }),
+  cryptoperiodDays: cryptoperiodDays.prefault({}),
+  destruction: destruction.prefault({}),
+  approvals: z
+    .strictObject({
+      needed: z.int().min(1).max(10).default(2).meta({
+        description: 'Approvals that a dangerous act on keys takes; none of them by whoever asked for it.',
+      }),
+      ttlHours: z.int().min(1).max(720).default(24).meta({ description: 'Hours until such a request expires.' }),
+    })
+    .prefault({}),
+  operators: z.array(operator).default([]).meta({
+    description:
+      'Who has which roles in key management at first: each with `issuer`, `sub` and `roles`. Read only while nobody has a role; later roles are granted with "keyward keys grant".',
+  }),
+  listen: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .meta({ description: 'Address on which the custodian serves other hosts, by mutual TLS.' }),
+      port: port('Its port.', 8445),
+      names: z.array(z.string().min(1)).default([]).meta({
+        description:
+          'Names under which other hosts reach it, beside the address; for the certificate of the development CA.',
+      }),
+      files: z
+        .strictObject({
+          caFile: z.string().min(1).meta({ description: 'PEM file of the CA that signs what processes show.' }),
+          certFile: z.string().min(1).meta({ description: "PEM file of the custodian's certificate." }),
+          keyFile: z.string().min(1).meta({ description: 'PEM file of its private key.' }),
+        })
+        .optional()
+        .meta({
+          description:
+            "Certificates of your own CA (PEM): `caFile` signs what processes show, `certFile` and `keyFile` are the custodian's. Default: those of the development CA.",
+        }),
+    })
     .optional()
-    .meta({ description: 'File of the local development root key. Default: root/root.key in the data directory.' }),
+    .meta({
+      description:
+        'Where the custodian serves processes of other hosts: `host`, `port`, `names`, `files`. Default: nowhere.',
+    }),
+  custodianUrl: z
+    .url({ protocol: /^https$/ })
+    .refine(isPlainUrl, 'no credentials, query or fragment')
+    .optional()
+    .meta({
+      description: 'The custodian on another host, e.g. https://keys.example.org:8445. Default: the one of this host.',
+    }),
+  clientCertificates: z.string().min(1).optional().meta({
+    description:
+      'Folder with what processes show to a custodian on another host: gateway.pem, store.pem and admin.pem (private key and certificate), and ca.pem. Default: ca/clients in the data directory.',
+  }),
+  rateLimit: z
+    .strictObject({
+      perSecond: z.int().min(1).default(5_000).meta({
+        description: 'Keys that one person may have asked for through one process, per second.',
+      }),
+      burst: z
+        .int()
+        .min(1_000)
+        .default(50_000)
+        .meta({ description: 'Keys that may be asked for at once, before that.' }),
+    })
+    .prefault({}),
   cacheMaxAgeMs: duration('How long a process may keep an opened data key, in milliseconds.', 300_000),
   cacheMaxUses: z.int().min(1).default(100_000).meta({
     description:

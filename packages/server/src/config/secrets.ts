@@ -22,9 +22,9 @@ export type SecretName =
 /** base64url text of 32 random bytes. Two processes that ask at once get the same one. */
 export function readOrCreateSecret(paths: DataPaths, name: SecretName): string {
   const file = join(paths.secrets, name);
-  mkdirSync(paths.secrets, { recursive: true, mode: 0o700 });
   const existing = readIfThere(file);
   if (existing) return existing;
+  mkdirSync(paths.secrets, { recursive: true, mode: 0o700 });
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   writeFileSync(draft, randomBytes(SECRET_BYTES).toString('base64url'), { mode: 0o600, flush: true });
   try {

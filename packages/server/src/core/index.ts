@@ -13,3 +13,6 @@ export { createLog, type Log } from './log.ts';
 export { type JsonLimits, parseJson } from './json.ts';
 export { RESPONSE_HEADERS, TLS_POLICY } from './tls.ts';
 export { dataPaths, type DataPaths } from './paths.ts';
+export { PURPOSES_OF_USE } from './purposes.ts';
+export { DURABLE_FILE, NEW_DURABLE_FILE, renameDurably, writeDurably } from './durable.ts';
+export { processUri } from './process-identity.ts';

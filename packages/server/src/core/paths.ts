@@ -11,6 +11,14 @@ export interface DataPaths {
   readonly ca: string;
   /** Root key of the custodian, 0700: apart from the databases. */
   readonly rootKeyDir: string;
+  /** Private key and certificate of the custodian's TLS listener. */
+  readonly custodianCertificate: string;
+  /** What processes show to a custodian on another host: a private key with its certificate each, and the CA's certificate, 0700. */
+  readonly clientCertificates: string;
+  /** What the custodian remembers apart from its database, 0700. */
+  readonly custodian: string;
+  /** Sealed backups of the key hierarchy, 0700. */
+  readonly backups: string;
   /** Process credentials and database passwords, one file each, 0700. */
   readonly secrets: string;
   /** The embedded PostgreSQL cluster. */
@@ -35,6 +43,10 @@ export function dataPaths(dataDir: string): DataPaths {
     caCertificate: join(root, 'ca.pem'),
     ca: join(root, 'ca'),
     rootKeyDir: join(root, 'root'),
+    custodianCertificate: join(root, 'ca', 'custodian.pem'),
+    clientCertificates: join(root, 'ca', 'clients'),
+    custodian: join(root, 'custodian'),
+    backups: join(root, 'backups'),
     secrets: join(root, 'secrets'),
     postgres: join(root, 'postgres'),
     logs: join(root, 'logs'),

@@ -22,6 +22,10 @@ export type EventClass =
   | 'failure'
   /** the custodian is about to hand out keys */
   | 'key.access'
+  /** the life of a key is about to change */
+  | 'key.lifecycle'
+  /** a key was asked for that nobody should ask for any more, or is past its time */
+  | 'key.alarm'
   /** a process began or ended to serve, or an operator read through the admin API */
   | 'admin';
 
@@ -45,6 +49,8 @@ export interface AuditEvent {
   readonly decision: 'permit' | 'deny';
   /** The policy rule or check that decided. */
   readonly rule: string;
+  /** Why, in an operator's words: at most 500 characters, never PHI. */
+  readonly reason?: string;
   /** Field classes opened or masked. */
   readonly classes?: readonly string[];
   readonly keyIds?: readonly string[];

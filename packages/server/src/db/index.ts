@@ -10,4 +10,5 @@ export {
 export { type EmbeddedPostgres, type EmbeddedPostgresInputs, startEmbeddedPostgres } from './embedded.ts';
 export { migrate, type Migration } from './migrate.ts';
 export { mapDbError, openPool, type PoolOptions, withClient, withTransaction } from './pool.ts';
+export { clearLeftovers } from './postmaster.ts';
 export { provision, type ProvisionInputs } from './provision.ts';

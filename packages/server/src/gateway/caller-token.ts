@@ -3,7 +3,7 @@ import type { FieldContext, Json } from '@keyward/sdk/seal';
 import { tokenKeyId } from '@keyward/sdk/seal';
 import { asKeywardError, type ErrorCode, KeywardError } from '../core/index.ts';
 import { type Exchange, known } from './exchange.ts';
-import { keyUse } from './seal-context.ts';
+import { keyUse } from './key-calls.ts';
 
 /** A link is good for this long. */
 const LIFETIME_MS = 3_600_000;

@@ -25,62 +25,64 @@ import { replyEverything, replyHistory, replyResource, replySearchset } from './
 import { replyTransaction, replyWritten } from './steps/reply-written.ts';
 import { resolveConditions, resolveReferences } from './steps/resolve.ts';
 import { sealTransaction, sealWrite } from './steps/seal.ts';
+import { replyScope } from './steps/scope.ts';
 import { replySmartConfiguration } from './steps/smart-configuration.ts';
 import { validate } from './steps/validate.ts';
 
 // A step runs on a route where its row has an x. `capabilities` and `smart` need no token: clients read them to learn how to get one.
 // biome-ignore format: a table
 const TABLE: readonly (readonly [step: Step, marks: string])[] = [
-  //                    capabil. read  vread history search every. create update delete patch  bundle export status file   smart  backf. unsupp.
-  [admit,              '   x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x    '], //  2 path, headers, size
-  [authenticate,       '   .      x      x      x      x      x      x      x      x      x      x      x      x      x      .      x      x    '], //  3 token
-  [refuseUnsupported,  '   x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x    '], //  4 interaction, type
-  [authorise,          '   .      x      x      x      x      x      x      x      x      x      .      .      .      .      .      .      .    '], //  5 role, purpose, scope
-  [readForm,           '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [readParameters,     '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
-  [readJsonBody,       '   .      .      .      .      .      .      x      x      .      .      x      .      .      .      .      x      .    '],
-  [readPatchBody,      '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
-  [batchOnly,          '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
-  [refuseInBatch,      '   .      .      .      .      .      .      .      .      .      .      .      x      x      x      .      x      .    '],
-  [refuseWhileUndoing, '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '],
-  [planCapabilities,   '   x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [planRead,           '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [planHistory,        '   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [planTypeSearch,     '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '], //  6 no PHI in the URL
-  [planEverything,     '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
-  [planWrite,          '   .      .      .      .      .      .      x      x      x      .      .      .      .      .      .      .      .    '], //  7 shape
-  [planTransaction,    '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '], //  5, 7 entry by entry
-  [planPatch,          '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
-  [patchCurrent,       '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '], // 10-13 of the version it starts from
-  [backfill,           '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .    '], //  5-15 a page of what the upstream holds already
-  [validate,           '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '], //  7 R4 and profiles
-  [recordIntent,       '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '], //  8 durable
-  [resolveConditions,  '   .      .      .      .      .      .      x      x      x      .      x      .      .      .      .      .      .    '], // 10-13 of what a condition means
-  [resolveReferences,  '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
-  [sealWrite,          '   .      .      .      .      .      .      x      x      x      x      .      .      .      .      .      .      .    '], //  9 seal
-  [sealTransaction,    '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
-  [forward,            '   x      x      x      x      x      x      .      .      .      .      .      .      .      .      .      .      .    '], // 10 upstream
-  [forwardWrite,       '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '],
-  [reauthoriseOne,     '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '], // 11 again, per resource
-  [reauthoriseVersions,'   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [reauthoriseMatches, '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [reauthoriseEverything,'   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
-  [recordOutcome,      '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .    '], // 12 durable
-  [discloseExisting,   '   .      .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .    '],
-  [disclose,           '   .      x      x      x      x      x      .      .      .      .      .      .      .      .      .      .      .    '], // 12 durable, 13 open
-  [present,            '   .      x      x      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [replyCapabilities,  '   x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '], // 14 links, 15 headers
-  [replyContent,       '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [replyResource,      '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [replyHistory,       '   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [replySearchset,     '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
-  [replyEverything,    '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
-  [replyWritten,       '   .      .      .      .      .      .      x      x      x      x      .      .      .      .      .      .      .    '],
-  [replyTransaction,   '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '],
-  [replyKickOff,       '   .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .    '], //  5-15 of an export: each page of a file goes through 10-13
-  [replyStatus,        '   .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .    '],
-  [replyFile,          '   .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .    '],
-  [replySmartConfiguration, '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .    '],
+  //                    capabil. read  vread history search every. create update delete patch  bundle export status file   smart  backf. scope  unsupp.
+  [admit,              '   x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x    '], //  2 path, headers, size
+  [authenticate,       '   .      x      x      x      x      x      x      x      x      x      x      x      x      x      .      x      x      x    '], //  3 token
+  [refuseUnsupported,  '   x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x      x    '], //  4 interaction, type
+  [authorise,          '   .      x      x      x      x      x      x      x      x      x      .      .      .      .      .      .      x      .    '], //  5 role, purpose, scope
+  [readForm,           '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [readParameters,     '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [readJsonBody,       '   .      .      .      .      .      .      x      x      .      .      x      .      .      .      .      x      .      .    '],
+  [readPatchBody,      '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .      .    '],
+  [batchOnly,          '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
+  [refuseInBatch,      '   .      .      .      .      .      .      .      .      .      .      .      x      x      x      .      x      x      .    '],
+  [refuseWhileUndoing, '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .      .    '],
+  [planCapabilities,   '   x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planRead,           '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planHistory,        '   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planTypeSearch,     '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '], //  6 no PHI in the URL
+  [planEverything,     '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [planWrite,          '   .      .      .      .      .      .      x      x      x      .      .      .      .      .      .      .      .      .    '], //  7 shape
+  [planTransaction,    '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '], //  5, 7 entry by entry
+  [planPatch,          '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .      .    '],
+  [patchCurrent,       '   .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .      .    '], // 10-13 of the version it starts from
+  [backfill,           '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .    '], //  5-15 a page of what the upstream holds already
+  [replyScope,         '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .    '], // 10, 12, 15
+  [validate,           '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .      .    '], //  7 R4 and profiles
+  [recordIntent,       '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .      .    '], //  8 durable
+  [resolveConditions,  '   .      .      .      .      .      .      x      x      x      .      x      .      .      .      .      .      .      .    '], // 10-13 of what a condition means
+  [resolveReferences,  '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
+  [sealWrite,          '   .      .      .      .      .      .      x      x      x      x      .      .      .      .      .      .      .      .    '], //  9 seal
+  [sealTransaction,    '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
+  [forward,            '   x      x      x      x      x      x      .      .      .      .      .      .      .      .      .      .      .      .    '], // 10 upstream
+  [forwardWrite,       '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .      .    '],
+  [reauthoriseOne,     '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '], // 11 again, per resource
+  [reauthoriseVersions,'   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [reauthoriseMatches, '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [reauthoriseEverything,'   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [recordOutcome,      '   .      .      .      .      .      .      x      x      x      x      x      .      .      .      .      .      .      .    '], // 12 durable
+  [discloseExisting,   '   .      .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .    '],
+  [disclose,           '   .      x      x      x      x      x      .      .      .      .      .      .      .      .      .      .      .      .    '], // 12 durable, 13 open
+  [present,            '   .      x      x      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyCapabilities,  '   x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '], // 14 links, 15 headers
+  [replyContent,       '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyResource,      '   .      x      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyHistory,       '   .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replySearchset,     '   .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyEverything,    '   .      .      .      .      .      x      .      .      .      .      .      .      .      .      .      .      .      .    '],
+  [replyWritten,       '   .      .      .      .      .      .      x      x      x      x      .      .      .      .      .      .      .      .    '],
+  [replyTransaction,   '   .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .      .    '],
+  [replyKickOff,       '   .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .      .    '], //  5-15 of an export: each page of a file goes through 10-13
+  [replyStatus,        '   .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .      .    '],
+  [replyFile,          '   .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .      .    '],
+  [replySmartConfiguration, '   .      .      .      .      .      .      .      .      .      .      .      .      .      .      x      .      .      .    '],
 ];
 
 /** The steps of each route, in order. */

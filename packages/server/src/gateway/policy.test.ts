@@ -156,6 +156,7 @@ test('[A3] a policy with unknown types, classes, interactions or members is refu
     { open: '[nmae]' },
     { interactions: '[reed]' },
     { purposes: '[]' },
+    { purposes: '[TREET]' },
     { extra: '1' },
   ]) {
     assert.throws(loading(text(change)), { code: 'CONFIG_INVALID' }, JSON.stringify(change));

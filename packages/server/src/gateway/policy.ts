@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { parse as parseYaml } from 'yaml';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { KeywardError } from '../core/index.ts';
+import { KeywardError, PURPOSES_OF_USE } from '../core/index.ts';
 import type { Principal } from '../identity/index.ts';
 import { FIELD_CLASSES, type FieldClass, isResourceType, sealsByDefault } from '../phi/index.ts';
 import { isId } from './routes.ts';
@@ -19,13 +19,14 @@ export const POLICY_INTERACTIONS = [
   'delete',
   'export',
   'backfill',
+  'scope',
 ] as const;
 export type PolicyInteraction = (typeof POLICY_INTERACTIONS)[number];
 
 const classList = z.array(z.enum(['*', ...FIELD_CLASSES]));
 const ruleSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9-]+$/),
-  purposes: z.array(z.string().regex(/^[A-Z]+$/)).min(1),
+  purposes: z.array(z.enum(PURPOSES_OF_USE)).min(1),
   types: z.array(z.string()).min(1),
   interactions: z.array(z.enum(POLICY_INTERACTIONS)).min(1),
   compartment: z.literal('patient').optional(),
@@ -142,7 +143,7 @@ function permits(
     (rule.types.includes('*') || rule.types.includes(type)) &&
     rule.interactions.includes(interaction) &&
     principal.purpose !== undefined &&
-    rule.purposes.includes(principal.purpose)
+    (rule.purposes as readonly string[]).includes(principal.purpose)
   );
 }
 

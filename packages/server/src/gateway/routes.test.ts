@@ -18,6 +18,7 @@ const CASES: [method: string, path: string, route: string][] = [
   ['POST', '', 'bundle'],
   ['GET', 'Patient/1/$everything', 'everything'],
   ['POST', '$keyward-backfill', 'backfill'],
+  ['POST', 'Patient/1/$keyward-scope', 'scope'],
   ['GET', '$export', 'export'],
   ['POST', '$export', 'export'],
   ['GET', 'Patient/$export', 'export'],
@@ -27,6 +28,8 @@ const CASES: [method: string, path: string, route: string][] = [
   ['GET', '$export-file/kw1.AA_-', 'exportFile'],
   ['GET', '.well-known/smart-configuration', 'smart'],
   // refused by name
+  ['GET', 'Patient/1/$keyward-scope', 'unsupported'],
+  ['POST', 'Observation/1/$keyward-scope', 'unsupported'],
   ['GET', 'Observation/$export', 'unsupported'],
   ['GET', 'Patient/1/$export', 'unsupported'],
   ['PUT', '$export', 'unsupported'],

@@ -21,6 +21,7 @@ export const ROUTE_NAMES = [
   'exportFile',
   'smart',
   'backfill',
+  'scope',
   'unsupported',
 ] as const;
 export type RouteName = (typeof ROUTE_NAMES)[number];
@@ -71,6 +72,7 @@ const TABLE: readonly Row[] = [
   ['DELETE', new RegExp(`^(${TYPE})$`), 'delete'],
   ['POST', /^$/, 'bundle'],
   ['POST', /^\$keyward-backfill$/, 'backfill'],
+  ['POST', new RegExp(`^(Patient)/(${ID})/\\$keyward-scope$`), 'scope'],
   ['GET', /^\.well-known\/smart-configuration$/, 'smart'],
   // FHIR Bulk Data Access: of everything, of all patients, of the members of a group.
   ...['GET', 'POST'].flatMap((method): Row[] => [

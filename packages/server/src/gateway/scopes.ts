@@ -12,6 +12,7 @@ const LETTERS: Record<PolicyInteraction, string> = {
   search: 's',
   export: 'rs',
   backfill: 'ru',
+  scope: 'r',
 };
 
 const V1: Record<string, string> = { read: 'rs', write: 'cud', '*': 'cruds' };

@@ -1,8 +1,7 @@
-/** What tokens of a request are bound to, and why its keys are used. */
-import type { KeySpec, KeyUse } from '@keyward/sdk/client';
+/** What tokens of a request are bound to, and which key is for which scope. */
+import type { KeySpec } from '@keyward/sdk/client';
 import type { FieldContext } from '@keyward/sdk/seal';
 import type { RootSeal } from '../phi/index.ts';
-import type { Exchange } from './exchange.ts';
 
 /** Scope of what belongs to no patient, or to several. */
 export const TENANT_SCOPE = 'tenant';
@@ -12,13 +11,6 @@ export const proofSite = (type: string) => ({ path: type, datatype: 'root', fiel
 
 export const protectSpec = (scope: string): KeySpec =>
   scope === TENANT_SCOPE ? { kind: 'tenant' } : { kind: 'subject', subject: scope };
-
-/** As the custodian records it. */
-export const keyUse = ({ principal, correlationId }: Pick<Exchange, 'principal' | 'correlationId'>): KeyUse => ({
-  purpose: principal?.purpose ?? 'SYSTEM',
-  correlationId,
-  ...(principal ? { actor: principal.sub, issuer: principal.issuer } : {}),
-});
 
 /** @param type resource type of the record, also for what it contains */
 export function contextOf(

@@ -1,7 +1,7 @@
 /** Seals what goes upstream and opens what a decision permits; one key call and one engine call for all resources of a request. */
 import { blindIndex, type DataKey, tokenKeyId } from '@keyward/sdk/seal';
 import type { KeySpec } from '@keyward/sdk/client';
-import { asKeywardError, KeywardError, newUuid } from '../core/index.ts';
+import { KeywardError, newUuid } from '../core/index.ts';
 import {
   type Disclosure,
   type FhirResource,
@@ -21,7 +21,8 @@ import {
 import type { Exchange, Finding, Gateway } from './exchange.ts';
 import { masked } from './mask.ts';
 import type { Decision } from './policy.ts';
-import { contextOf, keyUse, proofSite, protectSpec, TENANT_SCOPE } from './seal-context.ts';
+import { keysForSeals, keysToOpen } from './key-calls.ts';
+import { contextOf, proofSite, protectSpec, TENANT_SCOPE } from './seal-context.ts';
 
 export interface ToSeal {
   readonly resource: FhirResource;
@@ -32,7 +33,7 @@ export interface ToSeal {
 export async function sealResources(exchange: Exchange, items: readonly ToSeal[]): Promise<FhirResource[]> {
   const { tenant, engine, policy, catalogue, clock } = exchange.gateway;
   const plans = items.map(({ resource }) => planSeal(resource, catalogue));
-  const keyOf = await keysToProtect(exchange, items, plans);
+  const keyOf = await keysOfPlans(exchange, items, plans);
   const rules = `${policy.version}.${catalogue.version}`;
   const records = items.map(({ resource: { resourceType }, scope }, index) => {
     const root = { objectId: newUuid(), scope, policy: rules };
@@ -65,20 +66,17 @@ export async function sealResources(exchange: Exchange, items: readonly ToSeal[]
 
 type Site = Parameters<typeof contextOf>[3];
 
-async function keysToProtect(
+/** Each site is sealed, and the proof of its record; each term becomes an index. */
+function keysOfPlans(
   exchange: Exchange,
   items: readonly ToSeal[],
   plans: readonly SealPlan[],
 ): Promise<(spec: KeySpec) => DataKey> {
-  const specs = new Map<string, KeySpec>();
-  const add = (spec: KeySpec) => specs.set(JSON.stringify(spec), spec);
-  plans.forEach(({ sites, hasRoot }, index) => {
-    if (hasRoot) add(protectSpec((items[index] as ToSeal).scope));
-    for (const { terms } of sites) for (const { indexClass } of terms) add({ kind: 'index', indexClass });
-  });
-  const keys = specs.size === 0 ? [] : await exchange.gateway.keys.protect([...specs.values()], keyUse(exchange));
-  const byName = new Map([...specs.keys()].map((name, index) => [name, keys[index] as DataKey]));
-  return (spec) => byName.get(JSON.stringify(spec)) as DataKey;
+  const counts = plans.flatMap(({ sites, hasRoot }, index): (readonly [KeySpec, number])[] => [
+    ...(hasRoot ? [[protectSpec((items[index] as ToSeal).scope), sites.length + 1] as const] : []),
+    ...sites.flatMap(({ terms }) => terms.map(({ indexClass }) => [{ kind: 'index', indexClass }, 1] as const)),
+  ]);
+  return keysForSeals(exchange, counts);
 }
 
 /** Undefined when nothing is left of the text after normalising. */
@@ -93,13 +91,12 @@ function indexOf(key: DataKey, { indexClass, system, text }: IndexTerm): string 
 
 /** Blind indexes of one value under several classes, for a search. */
 export async function blindTerms(exchange: Exchange, terms: readonly IndexTerm[]): Promise<(string | undefined)[]> {
-  const classes = [...new Set(terms.map(({ indexClass }) => indexClass))];
-  if (classes.length === 0) return [];
-  const keys = await exchange.gateway.keys.protect(
-    classes.map((indexClass) => ({ kind: 'index', indexClass })),
-    keyUse(exchange),
+  const specOf = ({ indexClass }: IndexTerm): KeySpec => ({ kind: 'index', indexClass });
+  const keyOf = await keysForSeals(
+    exchange,
+    terms.map((term) => [specOf(term), 1] as const),
   );
-  return terms.map((term) => indexOf(keys[classes.indexOf(term.indexClass)] as DataKey, term));
+  return terms.map((term) => indexOf(keyOf(specOf(term)), term));
 }
 
 /** What is about to be opened of the resources that came back; nothing has been opened yet. */
@@ -147,8 +144,8 @@ export function prepareOpening(exchange: Exchange, findings: readonly Finding[])
     classes: [...new Set(prepared.flatMap(shownClasses))],
     async open() {
       const { engine, tenant } = exchange.gateway;
-      const opened = keyIds.length === 0 ? [] : await openKeys(exchange, keyIds);
-      const keyById = new Map(keyIds.map((id, index) => [id, opened[index] as DataKey]));
+      const named = needed.map(({ keyId, root: { scope } }) => ({ keyId, scope }));
+      const keyById = await keysToOpen(exchange, named);
       const items = needed.map(({ type, root, site, keyId }) => ({
         key: keyById.get(keyId) as DataKey,
         context: contextOf(tenant, type, root, site),
@@ -206,21 +203,6 @@ function prepare(finding: Finding, { catalogue, existingData, clock, subjects }:
 
 const shownClasses = ({ plan, plain, wanted }: Prepared): FieldClass[] =>
   (plain ?? plan).sites.flatMap(({ fieldClass }, index) => (wanted[index] === 'withhold' ? [] : [fieldClass]));
-
-/** A token that names a key nobody holds is a token somebody made. */
-export async function openKeys(
-  exchange: Pick<Exchange, 'gateway' | 'principal' | 'correlationId'>,
-  keyIds: readonly string[],
-): Promise<DataKey[]> {
-  try {
-    return await exchange.gateway.keys.process(keyIds, keyUse(exchange));
-  } catch (thrown) {
-    const error = asKeywardError(thrown);
-    throw TAMPERED.has(error.code) ? new KeywardError('SEAL_NOT_AUTHENTIC', { cause: thrown }) : error;
-  }
-}
-
-const TAMPERED: ReadonlySet<string> = new Set(['KEYS_UNKNOWN_KEY', 'KEYS_FORBIDDEN']);
 
 export const keyIdOf = (token: string): string => asSealFailure(() => tokenKeyId(token));
 

@@ -1,5 +1,4 @@
 /** Subject scopes: which patient's key protects a resource. Minted with the Patient, found again in the Patient's own seal. */
-import { tokenKeyId } from '@keyward/sdk/seal';
 import { asKeywardError, KeywardError, newUuid } from '../core/index.ts';
 import {
   compartmentPatients,
@@ -12,8 +11,10 @@ import {
 import { ask } from './ask.ts';
 import { adoptPatient } from './backfill/adopt.ts';
 import { type Exchange, known } from './exchange.ts';
+import { keysToOpen } from './key-calls.ts';
 import { ID } from './routes.ts';
-import { contextOf, keyUse, proofSite, TENANT_SCOPE } from './seal-context.ts';
+import { contextOf, proofSite, TENANT_SCOPE } from './seal-context.ts';
+import { keyIdOf } from './sealing.ts';
 
 /** A deleted and re-created Patient gets a new scope; another gateway notices within this time. */
 const REMEMBERED_MS = 300_000;
@@ -24,6 +25,9 @@ export interface SubjectScopes {
   recall(patientId: string): string | undefined;
   remember(patientId: string, scope: string): void;
   forget(patientId: string): void;
+  /** The keys of this scope changed: what is remembered of it is looked up anew. */
+  forgetScope(scope: string): void;
+  forgetAll(): void;
 }
 
 export function createSubjectScopes(now: () => number = Date.now): SubjectScopes {
@@ -38,11 +42,15 @@ export function createSubjectScopes(now: () => number = Date.now): SubjectScopes
       cache.set(patientId, { scope, until: now() + REMEMBERED_MS });
     },
     forget: (patientId) => void cache.delete(patientId),
+    forgetScope(scope) {
+      for (const [patientId, hit] of cache) if (hit.scope === scope) cache.delete(patientId);
+    },
+    forgetAll: () => cache.clear(),
   };
 }
 
 /** A Patient that stands at the upstream and was never sealed: it has no scope yet. */
-const UNSEALED = 'unsealed';
+export const UNSEALED = 'unsealed';
 
 /**
  * Scope of an existing Patient, or `UNSEALED`; undefined when there is none.
@@ -88,10 +96,11 @@ async function readPatient(exchange: Exchange, id: string): Promise<FhirResource
 
 /** The proof must open under the root beside it and speak of the tokens that stand there: a root taken from another record does not. */
 async function requireProof(exchange: Exchange, root: RootSeal, sites: readonly OpenSite[]): Promise<void> {
-  const { keys, engine, tenant } = exchange.gateway;
-  const { proof } = root;
+  const { engine, tenant } = exchange.gateway;
+  const { proof, scope } = root;
   try {
-    const [key] = await keys.process([tokenKeyId(proof)], keyUse(exchange));
+    const keyId = keyIdOf(proof);
+    const key = (await keysToOpen(exchange, [{ keyId, scope }])).get(keyId);
     const context = contextOf(tenant, 'Patient', root, proofSite('Patient'));
     const [says] = engine.openMany([{ key: known(key, 'key'), context, token: proof }]);
     if (says === proofText(root, sites)) return;

@@ -1,5 +1,6 @@
 export {
   createDevelopmentKey,
+  DEVELOPMENT_ISSUER,
   developmentPublicKey,
   type MintRequest,
   mintDevelopmentToken,

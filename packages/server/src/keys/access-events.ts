@@ -12,6 +12,8 @@ export interface TouchedKey {
   readonly id?: KeyId | undefined;
   readonly kind?: string | undefined;
   readonly scope?: string | undefined;
+  /** Ids of the acceptances of a risk that it is given under. */
+  readonly acceptances?: readonly string[] | undefined;
 }
 
 /** Making a key is an act of its own beside those that can be asked for. */
@@ -25,7 +27,12 @@ export interface KeyAccess {
 }
 
 /** A code that means "not for you" is a denial; any other is a failure of something permitted. */
-const DENIALS: readonly ErrorCode[] = ['KEYS_FORBIDDEN', 'KEYS_UNAUTHENTICATED'];
+const DENIALS: readonly ErrorCode[] = [
+  'KEYS_FORBIDDEN',
+  'KEYS_USE_REFUSED',
+  'KEYS_RATE_LIMITED',
+  'KEYS_UNAUTHENTICATED',
+];
 
 type Outcome = Pick<AuditEvent, 'class' | 'decision'> & Partial<Pick<AuditEvent, 'code' | 'status'>>;
 
@@ -57,6 +64,7 @@ export function createAccessEvents(tenant: string, clock: Clock): AccessEvents {
       ...base(),
       ...outcome,
       ...describe(access),
+      rule: ruleOf(access.caller, keys),
       ...named(keys),
       ...(access.operation === 'create' ? { resources: keys.map(resourceOf) } : {}),
     }));
@@ -88,7 +96,6 @@ export function createAccessEvents(tenant: string, clock: Clock): AccessEvents {
 const describe = ({ caller, operation, use }: KeyAccess) => ({
   actor: actorOf(caller, use),
   interaction: `keys.${operation}`,
-  rule: `keys.grants.${caller}`,
   purpose: use.purpose,
   correlationId: use.correlationId,
 });
@@ -111,7 +118,20 @@ const resourceOf = ({ kind, scope }: TouchedKey): string => ['DataKey', kind, sc
 const distinct = (values: readonly (string | undefined)[]): string[] =>
   [...new Set(values)].filter((value) => value !== undefined);
 
-function parts(keys: readonly TouchedKey[]): TouchedKey[][] {
+/** What decided: the grant of the process, or where a state forbids what is granted, whoever accepted the risk. */
+function ruleOf(caller: Caller, keys: readonly TouchedKey[]): string {
+  const acceptances = distinct(keys.flatMap((key) => key.acceptances ?? []));
+  return acceptances.length > 0 ? `keys.risk.${acceptances.join('+')}` : `keys.grants.${caller}`;
+}
+
+/** Keys under different acceptances are recorded apart. */
+function parts(keys: readonly TouchedKey[]): (readonly TouchedKey[])[] {
+  const byRule = Map.groupBy(keys, ({ acceptances = [] }) => acceptances.join('+'));
+  const groups = byRule.size > 1 ? [...byRule.values()] : [keys];
+  return groups.flatMap(cut);
+}
+
+function cut(keys: readonly TouchedKey[]): TouchedKey[][] {
   const all: TouchedKey[][] = [];
   for (let from = 0; from < keys.length; from += MAX_KEYS_PER_EVENT)
     all.push(keys.slice(from, from + MAX_KEYS_PER_EVENT));

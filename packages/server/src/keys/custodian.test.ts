@@ -16,6 +16,9 @@ before(async () => {
 });
 after(() => database.stop());
 
+/** Of the ledger in the custodian's process, on nobody's behalf. */
+const { actor: _nobody, ...OWN_USE } = TEST_USE;
+
 const start = (context: TestContext) => startCustodian(context, database.pool);
 const tamper = (tenant: string, set: string, where?: string) => tamperWith(database.pool, tenant, set, where);
 
@@ -177,7 +180,7 @@ test('[K6] an access is recorded with who, which key, for what, for whom, in one
 
 test('[K6] an issuer without an actor does not make a process somebody else', async (context) => {
   const { custodian, ledger } = await start(context);
-  const use = { purpose: 'SYSTEM', correlationId: newUuid(), issuer: 'https://idp.example' };
+  const use = { ...OWN_USE, issuer: 'https://idp.example' };
   await custodian.protect('gateway', [SPECS.tenant], use);
   assert.deepEqual(ledger.events.at(-1)!.actor, { sub: 'gateway', client: 'gateway' });
 });
@@ -294,10 +297,9 @@ test('[E2] custodians that start together on an empty database share one KEK', a
 test('[K6] a ledger that writes with keys of this custodian records its own accesses too, and once', async (context) => {
   const { restart, ledger } = await start(context);
   const own: { keys?: ReturnType<Custodian['ownLedgerKeys']> } = {};
-  const use = { purpose: 'SYSTEM', correlationId: newUuid() };
   const audit: AuditSink = {
     async record(events) {
-      await own.keys!.protect([SPECS.ledger, SPECS.pseudonym], use);
+      await own.keys!.protect([SPECS.ledger, SPECS.pseudonym], OWN_USE);
       await ledger.record(events);
     },
   };
@@ -308,7 +310,7 @@ test('[K6] a ledger that writes with keys of this custodian records its own acce
   const seen = ledger.events.map(({ interaction, actor }) => `${interaction} ${actor.sub}`);
   const [create, access] = ['keys.create clinician-7', 'keys.protect clinician-7'];
   const ownAccess = ['keys.create custodian', 'keys.protect custodian'];
-  assert.deepEqual(seen, ['keys.kek.open custodian', create, ...ownAccess, access, access]);
+  assert.deepEqual(seen, ['keys.kek.open custodian', create, access, ...ownAccess, access]);
 });
 
 test('[K6] when its own access cannot be recorded, the key that caused it does not leave', async (context) => {
@@ -316,7 +318,7 @@ test('[K6] when its own access cannot be recorded, the key that caused it does n
   const own: { keys?: ReturnType<Custodian['ownLedgerKeys']> } = {};
   const audit: AuditSink = {
     async record(events) {
-      await own.keys!.protect([SPECS.pseudonym], { purpose: 'SYSTEM', correlationId: newUuid() });
+      await own.keys!.protect([SPECS.pseudonym], OWN_USE);
       await ledger.record(events);
       ledger.down = true;
     },
@@ -333,7 +335,7 @@ test('[K10] the own ledger keys are held within their bounds, so that an entry d
   const pool = openPool(database.connection, { max: 1, applicationName: 'own keys test' });
   context.after(() => pool.end());
   const own = (await restart({ ownKeys, pool })).ownLedgerKeys();
-  const protect = () => own.protect([SPECS.ledger, SPECS.pseudonym], { purpose: 'SYSTEM', correlationId: newUuid() });
+  const protect = () => own.protect([SPECS.ledger, SPECS.pseudonym], OWN_USE);
   await protect();
   const client = await pool.connect();
   nowMs = 999;

@@ -1,5 +1,6 @@
 /** Which process may use which kinds of data keys for what. */
 import type { KeyKind, KeyOperation } from '@keyward/sdk/client';
+import { PURPOSES_OF_USE } from '../core/index.ts';
 
 type Row = Partial<Record<KeyKind, readonly KeyOperation[]>>;
 
@@ -17,6 +18,19 @@ const GRANTS = {
 } as const satisfies Record<string, Row>;
 
 export type Caller = keyof typeof GRANTS;
+
+/** A process's own work, on nobody's behalf. */
+const SYSTEM = ['SYSTEM'] as const;
+
+/** For which purposes: only the gateway works on behalf of people. */
+const PURPOSES: Readonly<Record<Caller, readonly string[]>> = {
+  gateway: [...SYSTEM, ...PURPOSES_OF_USE],
+  store: SYSTEM,
+  admin: SYSTEM,
+  custodian: SYSTEM,
+};
+
+export const mayActFor = (caller: Caller, purpose: string): boolean => PURPOSES[caller].includes(purpose);
 
 /** Processes that come over the socket, each with a credential of its own. */
 export const REMOTE_CALLERS = ['gateway', 'store', 'admin'] as const satisfies readonly Caller[];

@@ -30,7 +30,8 @@ test('[K1] no state leads back from compromised or destroyed, and every next sta
 });
 
 test('[K1] the database accepts exactly the states of the table', () => {
-  const lists = KEYS_MIGRATIONS.flatMap(({ sql }) => [...sql.matchAll(/CHECK \(state IN \(([^)]*)\)\)/g)]);
+  const [first] = KEYS_MIGRATIONS;
+  const lists = [...first!.sql.matchAll(/CHECK \(state IN \(([^)]*)\)\)/g)];
   assert.equal(lists.length, 2);
   for (const [, list] of lists) {
     assert.deepEqual(

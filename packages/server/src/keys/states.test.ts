@@ -30,11 +30,14 @@ const STATES: Record<string, { readonly processes: boolean }> = {
   destroyed: { processes: false },
 };
 
+/** The database refuses rows that are destroyed and still hold a key. */
+const ERASED: Readonly<Record<string, string>> = { destroyed: ', wrapped = NULL' };
+
 for (const [state, { processes }] of Object.entries(STATES)) {
   test(`[K1] a ${state} data key ${processes ? 'still processes' : 'does not process'}, never protects, and is not replaced in silence`, async (context) => {
     const { custodian, tenant } = await start(context);
     const [key] = await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
-    await tamper(tenant, `state = '${state}'`);
+    await tamper(tenant, `state = '${state}'${ERASED[state] ?? ''}`);
     const attempt = custodian.process('gateway', [key!.id], TEST_USE);
     if (processes) assert.equal((await attempt)[0]!.id, key!.id);
     else await assert.rejects(attempt, { code: 'KEYS_STATE_REFUSED' });
@@ -47,7 +50,7 @@ for (const [state, { processes }] of Object.entries(STATES)) {
   test(`[K1] under a ${state} KEK data keys ${processes ? 'still open' : 'do not open'} and none is made, also after a restart`, async (context) => {
     const { custodian, tenant, restart } = await start(context);
     const [key] = await custodian.protect('gateway', [SPECS.tenant], TEST_USE);
-    await database.pool.query('UPDATE kek SET state = $2 WHERE tenant = $1', [tenant, state]);
+    await database.pool.query(`UPDATE kek SET state = $2${ERASED[state] ?? ''} WHERE tenant = $1`, [tenant, state]);
     for (const each of [custodian, await restart()]) {
       const attempt = each.process('gateway', [key!.id], TEST_USE);
       if (processes) assert.equal((await attempt)[0]!.id, key!.id);

@@ -7,7 +7,7 @@ import type { Recorder } from './recorder.ts';
 /** Waits until the ledger has it. */
 export function createWitness(events: AccessEvents, recorder: Recorder, log: Log): Witness {
   return {
-    permitted: (access) => recorder.record(events.permitted(access)),
+    permitted: (...accesses) => recorder.record(accesses.flatMap((access) => events.permitted(access))),
     async refused(access, code) {
       log.warn('keys refused', { code, process: access.caller, correlationId: access.use.correlationId });
       await recorder
@@ -27,10 +27,12 @@ export function createWitness(events: AccessEvents, recorder: Recorder, log: Log
 export function createOwnWitness(events: AccessEvents, recorder: Recorder, log: Log): Witness {
   const noted = new Set<string>();
   return {
-    async permitted(access) {
-      const keys = access.keys.filter(({ id }) => id !== undefined && !noted.has(`${access.operation} ${id}`));
-      for (const { id } of keys) noted.add(`${access.operation} ${id}`);
-      for (const event of events.permitted({ ...access, keys })) recorder.defer(event);
+    async permitted(...accesses) {
+      for (const access of accesses) {
+        const keys = access.keys.filter(({ id }) => id !== undefined && !noted.has(`${access.operation} ${id}`));
+        for (const { id } of keys) noted.add(`${access.operation} ${id}`);
+        for (const event of events.permitted({ ...access, keys })) recorder.defer(event);
+      }
     },
     async refused(access, code) {
       log.error('own ledger keys refused', { code, correlationId: access.use.correlationId });

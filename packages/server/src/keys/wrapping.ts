@@ -1,5 +1,5 @@
 /** Keys under keys: how a KEK is wrapped by the root, and a data key by a KEK. */
-import { createDataKey, type DataKey, type KeyId, openBytes, sealBytes } from '@keyward/sdk/seal';
+import { createDataKey, type DataKey, type KeyId, openBytes, type RandomBytes, sealBytes } from '@keyward/sdk/seal';
 import { KeywardError } from '../core/index.ts';
 
 /** Where a wrapped data key belongs. Moved to another tenant, kind, patient, id or KEK version, it does not open. */
@@ -14,6 +14,7 @@ export interface DataKeyPlace {
 
 const KEK_LABEL = 'keyward/kek/1';
 const DATA_KEY_LABEL = 'keyward/data-key/1';
+const LENGTH_BYTES = 4;
 
 export const kekAad = (tenant: string, version: number): Buffer => lengthPrefixed([KEK_LABEL, tenant, String(version)]);
 
@@ -21,21 +22,22 @@ const dataKeyAad = ({ tenant, kind, scope, id, kekVersion }: DataKeyPlace): Buff
   lengthPrefixed([DATA_KEY_LABEL, tenant, kind, scope, id, String(kekVersion)]);
 
 /** Four bytes of length, big endian, before each part: no two lists of parts give the same bytes. */
-function lengthPrefixed(parts: readonly string[]): Buffer {
-  return Buffer.concat(
-    parts.flatMap((part) => {
-      const bytes = Buffer.from(part, 'utf8');
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(bytes.length);
-      return [length, bytes];
-    }),
-  );
+export function lengthPrefixed(parts: readonly string[]): Buffer {
+  const sizeBytes = parts.reduce((sum, part) => sum + LENGTH_BYTES + Buffer.byteLength(part), 0);
+  const bytes = Buffer.alloc(sizeBytes);
+  let at = 0;
+  for (const part of parts) {
+    const written = bytes.write(part, at + LENGTH_BYTES);
+    bytes.writeUInt32BE(written, at);
+    at += LENGTH_BYTES + written;
+  }
+  return bytes;
 }
 
-export function wrapDataKey(kek: DataKey, key: DataKey, place: DataKeyPlace): Buffer {
+export function wrapDataKey(kek: DataKey, key: DataKey, place: DataKeyPlace, random?: RandomBytes): Buffer {
   const bytes = key.secret.export();
   try {
-    return sealBytes(kek, dataKeyAad(place), bytes);
+    return sealBytes(kek, dataKeyAad(place), bytes, random);
   } finally {
     bytes.fill(0);
   }

@@ -10,6 +10,7 @@ const BODY_FIELDS = [
   'purpose',
   'decision',
   'rule',
+  'reason',
   'classes',
   'status',
   'code',

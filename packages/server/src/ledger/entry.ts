@@ -71,13 +71,18 @@ export function headerSizeBytes(counts: { subjects: number; keyIds: number; tena
 
 /** Injective: no two lists of fields have the same bytes. */
 export function lengthPrefixed(fields: readonly Uint8Array[]): Buffer {
-  return Buffer.concat(fields.flatMap((field) => [lengthOf(field), field]));
+  const bytes = Buffer.alloc(fields.reduce((sum, field) => sum + LENGTH_BYTES + requireFieldSize(field), 0));
+  let at = 0;
+  for (const field of fields) {
+    at = bytes.writeUInt16BE(field.length, at);
+    bytes.set(field, at);
+    at += field.length;
+  }
+  return bytes;
 }
 
-function lengthOf(field: Uint8Array): Buffer {
-  if (field.length > ENTRY_MAX_BYTES) throw new KeywardError('LEDGER_ENTRY_TOO_LARGE');
-  const length = Buffer.alloc(LENGTH_BYTES);
-  length.writeUInt16BE(field.length);
+function requireFieldSize({ length }: Uint8Array): number {
+  if (length > ENTRY_MAX_BYTES) throw new KeywardError('LEDGER_ENTRY_TOO_LARGE');
   return length;
 }
 

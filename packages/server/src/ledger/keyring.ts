@@ -8,28 +8,46 @@ export interface LedgerKeys {
   readonly day: DataKey;
 }
 
+export interface KeyringInputs {
+  readonly keys: KeyService;
+  readonly tenant: string;
+  readonly clock: Clock;
+  readonly deadlineMs: number;
+}
+
+/** Keys for so many entries. */
+export type Keyring = (entries: number) => Promise<LedgerKeys>;
+
 /**
  * Keys of the current UTC day. Nothing is kept here: how long an opened key lives, and how often it is used, is the bound of
- * the `keys` given, a cache. Callers that wait share one request; one that takes longer than `deadlineMs` fails for all of them.
+ * the `keys` given, a cache. Callers of one moment share one request, which counts the entries of all of them; one that takes
+ * longer than `deadlineMs` fails for all of them.
  */
-export function createKeyring(keys: KeyService, clock: Clock, deadlineMs: number): () => Promise<LedgerKeys> {
-  let asking: { readonly day: string; readonly keys: Promise<LedgerKeys> } | undefined;
-  return () => {
+export function createKeyring({ keys, tenant, clock, deadlineMs }: KeyringInputs): Keyring {
+  let gathered: { readonly day: string; entries: number } | undefined;
+  let asked: Promise<LedgerKeys>;
+  const ask = async (moment: { readonly day: string; readonly entries: number }) => {
+    await Promise.resolve();
+    if (gathered === moment) gathered = undefined;
+    return within(deadlineMs, askFor(keys, tenant, moment.day, moment.entries));
+  };
+  return (entries) => {
     const day = clock.now().toISOString().slice(0, 'YYYY-MM-DD'.length);
-    if (asking?.day === day) return asking.keys;
-    const asked = { day, keys: within(deadlineMs, askFor(keys, day)) };
-    const forget = () => {
-      if (asking === asked) asking = undefined;
-    };
-    asked.keys.then(forget, forget);
-    asking = asked;
-    return asked.keys;
+    if (gathered?.day === day) {
+      gathered.entries += entries;
+      return asked;
+    }
+    gathered = { day, entries };
+    asked = ask(gathered);
+    return asked;
   };
 }
 
-async function askFor(keys: KeyService, day: string): Promise<LedgerKeys> {
-  const use = { purpose: 'SYSTEM', correlationId: newUuid() };
-  const [pseudonym, dayKey] = await keys.protect([{ kind: 'pseudonym' }, { kind: 'ledger', day }], use);
+/** An entry is one body under the day's key, and names at most a few people by pseudonym. */
+async function askFor(keys: KeyService, tenant: string, day: string, entries: number): Promise<LedgerKeys> {
+  const use = { tenant, subjects: [], purpose: 'SYSTEM', correlationId: newUuid() };
+  const specs = [{ kind: 'pseudonym' }, { kind: 'ledger', day }] as const;
+  const [pseudonym, dayKey] = await keys.protect(specs, use, [entries, entries]);
   if (!pseudonym || !dayKey) throw new TypeError('the key service returned fewer keys than were asked for');
   return { pseudonym, day: dayKey };
 }

@@ -30,7 +30,7 @@ after(() => database.stop());
 beforeEach(() => {
   keys = createMemoryKeys();
   ledger = open({});
-  reader = readLedger({ pool: database.reader, keys });
+  reader = readLedger({ pool: database.reader, keys, tenant: 'clinic' });
 });
 
 const open = (change: Partial<LedgerInputs>): Ledger => ledgerOn(writer, keys, change);
@@ -205,13 +205,18 @@ async function bodyOf(id: string): Promise<Buffer> {
   return rows[0]?.body ?? assert.fail('no such entry');
 }
 
-const ledgerKeys = () => createKeyring(keys, systemClock, 1000)();
+const ledgerKeys = () => createKeyring({ keys, tenant: 'clinic', clock: systemClock, deadlineMs: 1000 })(1);
 
 test('[L3] a destroyed day key leaves the entry intact and its body unreadable', async () => {
   const event = eventOf();
   await ledger.record([event]);
   const day = { kind: 'ledger', day: new Date().toISOString().slice(0, 10) } as const;
-  const [dayKey] = await keys.protect([day], { purpose: 'SYSTEM', correlationId: newUuid() });
+  const [dayKey] = await keys.protect([day], {
+    tenant: 'clinic',
+    subjects: [],
+    purpose: 'SYSTEM',
+    correlationId: newUuid(),
+  });
   keys.forget(dayKey?.id ?? assert.fail('no day key'));
   const [entry] = await reader.tail({ limit: 1, correlationId: event.correlationId });
   assert.deepEqual([entry?.intact, entry?.event], [true, undefined]);

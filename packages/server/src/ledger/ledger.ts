@@ -5,7 +5,7 @@ import { asKeywardError, type AuditEvent, type AuditSink, type Clock, KeywardErr
 import { createGroupCommit } from './group-commit.ts';
 import { insertEntries } from './insert.ts';
 import { createKeyring } from './keyring.ts';
-import { sealEntry, type SealedEntry } from './sealed-entry.ts';
+import { sealEntries, type SealedEntry } from './sealed-entry.ts';
 import { splitEvent } from './split.ts';
 
 export interface LedgerInputs {
@@ -32,7 +32,7 @@ export interface Ledger extends AuditSink {
 
 export function createLedger(inputs: LedgerInputs): Ledger {
   const { pool, tenant, deadlineMs, maxBatch } = inputs;
-  const keyring = createKeyring(inputs.keys, inputs.clock, deadlineMs);
+  const keyring = createKeyring(inputs);
   const group = createGroupCommit<SealedEntry>({
     commit: (batch) => insertEntries(pool, batch, deadlineMs),
     isTransient: (error) => error instanceof KeywardError && error.code === 'DB_UNAVAILABLE',
@@ -45,11 +45,8 @@ export function createLedger(inputs: LedgerInputs): Ledger {
   const append = async (events: readonly AuditEvent[]) => {
     const giveUpAt = performance.now() + deadlineMs;
     const parts = events.flatMap((event) => splitEvent(requireTenant(event, tenant)));
-    const keys = await keyring().catch((cause: unknown) => Promise.reject(unavailable(cause)));
-    await group.add(
-      parts.map((event) => sealEntry(event, keys)),
-      giveUpAt - performance.now(),
-    );
+    const keys = await keyring(parts.length).catch((cause: unknown) => Promise.reject(unavailable(cause)));
+    await group.add(sealEntries(parts, keys), giveUpAt - performance.now());
   };
 
   const record = async (events: readonly AuditEvent[]) => {

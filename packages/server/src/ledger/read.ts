@@ -56,7 +56,7 @@ const selectText = (order: 'ASC' | 'DESC'): string => `
     ORDER BY transaction_id ${order}, position ${order} LIMIT $4
   ) AS found ORDER BY transaction_id, position`;
 
-interface Row {
+export interface Row {
   readonly position: string;
   readonly id: string;
   readonly at: Date;
@@ -70,8 +70,15 @@ interface Row {
   readonly leaf_hash: Buffer;
 }
 
-/** `pool` connects as `keyward_ledger_reader`; `keys` opens ledger day keys, and records that it did. */
-export function readLedger({ pool, keys }: { readonly pool: Pool; readonly keys: KeyService }): LedgerReader {
+export interface LedgerReaderInputs {
+  /** Connects as `keyward_ledger_reader`. */
+  readonly pool: Pool;
+  /** Opens ledger day keys, and records that it did. */
+  readonly keys: KeyService;
+  readonly tenant: string;
+}
+
+export function readLedger({ pool, keys, tenant }: LedgerReaderInputs): LedgerReader {
   return {
     tail: async ({ limit, after, settled = false, class: eventClass, correlationId }) => {
       const text = selectText(after === undefined ? 'DESC' : 'ASC');
@@ -84,18 +91,26 @@ export function readLedger({ pool, keys }: { readonly pool: Pool; readonly keys:
         onlySettled,
       ];
       const { rows } = await withClient(pool, (client) => client.query<Row>(text, values));
-      const dayKeys = await openDayKeys(rows, keys);
-      return rows.map((row) => entryOf(row, dayKeys));
+      return openRows(rows, { keys, tenant });
     },
   };
+}
+
+/** Each checked against its leaf hash, and opened where its day key is to be had. */
+export async function openRows(
+  rows: readonly Row[],
+  { keys, tenant }: Pick<LedgerReaderInputs, 'keys' | 'tenant'>,
+): Promise<LedgerEntry[]> {
+  const dayKeys = await openDayKeys(rows, keys, tenant);
+  return rows.map((row) => entryOf(row, dayKeys));
 }
 
 type DayKeys = ReadonlyMap<KeyId, DataKey>;
 
 /** One by one: a day whose key is gone must not hide the others. */
-async function openDayKeys(rows: readonly Row[], keys: KeyService): Promise<DayKeys> {
+async function openDayKeys(rows: readonly Row[], keys: KeyService, tenant: string): Promise<DayKeys> {
   const opened = new Map<KeyId, DataKey>();
-  const use = { purpose: 'SYSTEM', correlationId: newUuid() };
+  const use = { tenant, subjects: [], purpose: 'SYSTEM', correlationId: newUuid() };
   for (const id of new Set(rows.flatMap(({ body }) => namedKey(body) ?? []))) {
     const key = await keys.process([id], use).catch(nothingIfGone);
     if (key?.[0]) opened.set(id, key[0]);

@@ -13,23 +13,35 @@ export interface SealedEntry {
   readonly leafHash: Buffer;
 }
 
-export function sealEntry(event: AuditEvent, keys: LedgerKeys): SealedEntry {
-  const header = headerOf(event, keys.pseudonym);
+/** Of one tenant. Events of one call are often about the same people, whose pseudonyms are made once. */
+export function sealEntries(events: readonly AuditEvent[], keys: LedgerKeys): SealedEntry[] {
+  const made = new Map<string, Buffer>();
+  return events.map((event) => sealEntry(event, keys, made));
+}
+
+/** @param made pseudonyms of subjects of this tenant so far */
+export function sealEntry(event: AuditEvent, keys: LedgerKeys, made = new Map<string, Buffer>()): SealedEntry {
+  const header = headerOf(event, keys.pseudonym, made);
   const clear = encodeHeader(header);
   const body = sealBytes(keys.day, clear, encodeBody(event));
   if (clear.length + body.length > ENTRY_MAX_BYTES) throw new KeywardError('LEDGER_ENTRY_TOO_LARGE');
   return { header, body, leafHash: leafHash(clear, body) };
 }
 
-function headerOf(event: AuditEvent, key: DataKey): EntryHeader {
+function headerOf(event: AuditEvent, key: DataKey, made: Map<string, Buffer>): EntryHeader {
   const { id, at, tenant, actor, correlationId, subjects = [], keyIds = [] } = event;
+  const pseudonymOf = (subject: string) => {
+    const found = made.get(subject) ?? pseudonym(key, 'subject', [tenant, subject]);
+    made.set(subject, found);
+    return found;
+  };
   return {
     id,
     at,
     class: event.class,
     tenant,
     actor: pseudonym(key, 'actor', [tenant, actor.issuer ?? '', actor.sub]),
-    subjects: subjects.map((subject) => pseudonym(key, 'subject', [tenant, subject])),
+    subjects: subjects.map(pseudonymOf),
     keyIds: keyIds.map((keyId) => Buffer.from(keyId, 'hex')),
     correlation: correlationId,
   };

@@ -12,7 +12,7 @@ let database: LedgerDatabase;
 let reader: LedgerReader;
 before(async () => {
   database = await startLedgerDatabase();
-  reader = readLedger({ pool: database.reader, keys });
+  reader = readLedger({ pool: database.reader, keys, tenant: 'clinic' });
 });
 after(() => database.stop());
 

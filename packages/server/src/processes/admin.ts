@@ -4,13 +4,14 @@ import { Pool as HttpPool } from 'undici';
 import { createAdminServer } from '../admin/index.ts';
 import { ensureServerCertificate } from '../ca/index.ts';
 import { KeywardError, parseJson, systemClock } from '../core/index.ts';
-import { readLedger } from '../ledger/index.ts';
+import { readLedger, usesOfKeys } from '../ledger/index.ts';
+import { openKeyManagement } from './key-management.ts';
 import {
-  custodianSocket,
   databaseAnswers,
   openDatabase,
   openKeys,
   openLedger,
+  openCustodianProbe,
   openProbe,
   openVerifier,
   originsOf,
@@ -30,10 +31,12 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
   const writerPool = openDatabase(paths, 'ledger-writer', 1);
   const readerPool = openDatabase(paths, 'ledger-reader', 4);
   const audit = openLedger(context, writerPool, keys);
-  const entries = readLedger({ pool: readerPool, keys });
+  const ledgerReader = { pool: readerPool, keys, tenant: config.tenant };
+  const entries = readLedger(ledgerReader);
+  const management = openKeyManagement(context);
   const store = new HttpPool('http://store.invalid', { connections: 2, socketPath: storeSocket(paths) });
   const probes = {
-    custodian: openProbe('http://custodian.invalid', '/readyz', { socketPath: custodianSocket(paths) }),
+    custodian: openCustodianProbe(context, 'admin'),
     gateway: openProbe(originsOf(config).gateway, '/readyz', { ca: tls.caCertificate }),
   };
   const verifier = openVerifier(context);
@@ -47,6 +50,8 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
         if (config.gateway.upstreamUrl !== undefined) throw new KeywardError('ADMIN_NO_STORE');
         return readAtRest(store, type, id);
       },
+      manageKeys: (call) => management.send(call),
+      usesOfKeys: (keyIds, since) => usesOfKeys(ledgerReader, keyIds, since),
       ready: async () => {
         const [custodian, gateway, ledger] = await Promise.all([
           probes.custodian.answers(),
@@ -69,6 +74,7 @@ export async function startAdmin(context: ProcessContext): Promise<Running> {
       await audit.close();
       await Promise.all([
         store.destroy(),
+        management.close(),
         probes.custodian.close(),
         probes.gateway.close(),
         writerPool.end(),

@@ -22,6 +22,8 @@ const RUNTIME_FLAGS = [
 
 export interface ChildOptions {
   readonly name: ProcessName;
+  /** Flags of Node beside those that every process has. */
+  readonly flags: readonly string[];
   /** The program's entry file. */
   readonly main: string;
   readonly location: LocationOptions;
@@ -75,11 +77,21 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
   };
 }
 
-function spawnChild({ name, main, location, env, paths }: ChildOptions): ChildProcess {
+/** Node cannot set this limit itself: a crash writes no memory of ours, where keys and patients' data lie, to a disk. */
+const WITHOUT_CORE_DUMP = ['/bin/sh', '-c', 'ulimit -c 0 && exec "$0" "$@"'];
+
+function commandOf(args: readonly string[]): [command: string, args: string[]] {
+  const [command = '', ...rest] =
+    process.platform === 'win32' ? [process.execPath, ...args] : [...WITHOUT_CORE_DUMP, process.execPath, ...args];
+  return [command, rest];
+}
+
+function spawnChild({ name, flags, main, location, env, paths }: ChildOptions): ChildProcess {
   const logFile = openSync(join(paths.logs, `${name}.log`), 'a', 0o600);
   const config = location.config === undefined ? [] : ['--config', location.config];
   try {
-    return spawn(process.execPath, [...RUNTIME_FLAGS, main, name, '--data-dir', location.dataDir, ...config], {
+    const verb = [main, name, '--data-dir', location.dataDir, ...config];
+    return spawn(...commandOf([...RUNTIME_FLAGS, ...flags, ...verb]), {
       env,
       // A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which then ends them in order.
       detached: true,

@@ -23,13 +23,19 @@ export interface Database {
   stop(): Promise<void>;
 }
 
-export async function startDatabase(paths: DataPaths, log: Log, say: (line: string) => void): Promise<Database> {
+/** `fillKeys` puts the tables into the key database; a restore puts the restored keys there, too. */
+export async function startDatabase(
+  paths: DataPaths,
+  log: Log,
+  say: (line: string) => void,
+  fillKeys: () => Promise<void> = () => migrateAt(connectionFor(paths, 'custodian'), 'keys', KEYS_MIGRATIONS),
+): Promise<Database> {
   const start = (onNotice: (line: string) => void) =>
     startEmbeddedPostgres({ paths, superuserPassword: readOrCreateSecret(paths, 'db-superuser'), log, onNotice });
   let server: EmbeddedPostgres = await start(say);
   let stopping = false;
   try {
-    await prepareDatabases(paths);
+    await prepareDatabases(paths, fillKeys);
   } catch (error) {
     await server.stop();
     throw preparationFailure(error);
@@ -65,7 +71,7 @@ function preparationFailure(cause: unknown): KeywardError {
   return new KeywardError('UP_CHILD_FAILED', { detail, cause });
 }
 
-async function prepareDatabases(paths: DataPaths): Promise<void> {
+async function prepareDatabases(paths: DataPaths, fillKeys: () => Promise<void>): Promise<void> {
   const passwords = {
     custodian: readOrCreateSecret(paths, 'db-custodian'),
     'ledger-writer': readOrCreateSecret(paths, 'db-ledger-writer'),
@@ -73,7 +79,7 @@ async function prepareDatabases(paths: DataPaths): Promise<void> {
     store: readOrCreateSecret(paths, 'db-store'),
   };
   await provision({ admin: superuserConnection(paths), passwords });
-  await migrateAt(connectionFor(paths, 'custodian'), 'keys', KEYS_MIGRATIONS);
+  await fillKeys();
   await migrateAt(superuserConnection(paths, 'keyward_ledger'), 'ledger', LEDGER_MIGRATIONS);
   await migrateAt(connectionFor(paths, 'store'), 'store', STORE_MIGRATIONS);
 }

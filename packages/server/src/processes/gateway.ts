@@ -1,4 +1,5 @@
 /** The gateway process. */
+import type { NewsListener } from '@keyward/sdk/client';
 import { createEngine } from '@keyward/sdk/seal';
 import { ensureServerCertificate } from '../ca/index.ts';
 import { systemClock } from '../core/index.ts';
@@ -11,15 +12,15 @@ import {
   loadApis,
   loadPolicy,
   loadProfiles,
+  type SubjectScopes,
 } from '../gateway/index.ts';
 import { createIssuerDiscovery } from '../identity/index.ts';
 import {
-  custodianSocket,
   databaseAnswers,
   openDatabase,
   openKeys,
   openLedger,
-  openProbe,
+  openCustodianProbe,
   openVerifier,
   originsOf,
   recordProcess,
@@ -48,13 +49,14 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
   } = config.gateway;
   const policy = loadPolicy(policyFile ?? DEFAULT_POLICY);
   const tls = await ensureServerCertificate({ paths, clock: systemClock, hosts: serverHosts(config) });
-  const keys = openKeys(context, 'gateway');
+  const subjects = createSubjectScopes();
+  const keys = openKeys(context, 'gateway', scopesListener(subjects));
   const ledgerPool = openDatabase(paths, 'ledger-writer', 2);
   const audit = openLedger(context, ledgerPool, keys);
   const behind = upstreamUrl === undefined ? { url: STORE_URL, socketPath: storeSocket(paths) } : { url: upstreamUrl };
   const upstream = createUpstream({ ...behind, timeoutMs, maxAnswerBytes });
   const apis = loadApis(config.apis, { timeoutMs, maxAnswerBytes });
-  const custodianProbe = openProbe('http://custodian.invalid', '/readyz', { socketPath: custodianSocket(paths) });
+  const custodianProbe = openCustodianProbe(context, 'gateway');
   const server = createGatewayServer({
     gateway: {
       tenant: config.tenant,
@@ -69,7 +71,7 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
       keys,
       engine: createEngine(),
       upstream,
-      subjects: createSubjectScopes(),
+      subjects,
       writers: createKeyedLock(timeoutMs),
       audit,
       clock: systemClock,
@@ -102,3 +104,11 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
     },
   };
 }
+
+/** A scope whose keys changed may not be its patient's any more. */
+const scopesListener = (subjects: SubjectScopes): NewsListener => ({
+  forget({ specs }) {
+    for (const { kind, scope } of specs) if (kind === 'subject') subjects.forgetScope(scope);
+  },
+  clear: () => subjects.forgetAll(),
+});

@@ -2,6 +2,7 @@ export { loadCatalogue } from './catalogue.ts';
 export { startAdmin } from './admin.ts';
 export { startCustodian } from './custodian.ts';
 export { startGateway } from './gateway.ts';
+export { acceptDatabase, type RecoveryInputs, rehearseRecovery, type RehearsedKeys, restoreKeys } from './recovery.ts';
 export {
   loadLocated,
   type LocationOptions,

@@ -1,13 +1,20 @@
 /** Parts that several processes are made of: keys from the custodian, the ledger, tokens, and whether each part answers. */
-import { createCustodianClient, createKeyCache, type KeyCacheOptions, type KeyService } from '@keyward/sdk/client';
+import {
+  createCustodianClient,
+  createKeyCache,
+  type KeyCacheOptions,
+  type KeyService,
+  type NewsListener,
+} from '@keyward/sdk/client';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { Pool as HttpPool } from 'undici';
-import { type Config, readOrCreateSecret } from '../config/index.ts';
+import type { Config } from '../config/index.ts';
 import { type AuditSink, type DataPaths, newUuid, systemClock } from '../core/index.ts';
 import { connectionFor, type DatabaseUser, openPool } from '../db/index.ts';
 import { createTokenVerifier, developmentPublicKey, type TokenVerifier } from '../identity/index.ts';
 import { createLedger, type Ledger } from '../ledger/index.ts';
+import { custodianAddress, custodianConnection, type CustodianClientName } from './custodian-line.ts';
 import type { ProcessContext, ProcessName } from './process.ts';
 
 const LOCAL: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::']);
@@ -39,16 +46,16 @@ export const recordProcess = (audit: AuditSink, tenant: string, name: ProcessNam
 
 /** Names the server certificate is good for: this host's, and those clients are told to use. */
 export function serverHosts({ gateway, admin }: Config): string[] {
-  const named = [
-    gateway.publicUrl === undefined ? 'localhost' : new URL(gateway.publicUrl).hostname,
-    gateway.host,
-    admin.host,
-  ];
-  const wildcards = new Set(['0.0.0.0', '::']);
-  return [...new Set(['localhost', '127.0.0.1', '::1', ...named])].filter((host) => !wildcards.has(host));
+  const { publicUrl, host } = gateway;
+  return listenerHosts([publicUrl === undefined ? 'localhost' : new URL(publicUrl).hostname, host, admin.host]);
 }
 
-export const custodianSocket = (paths: DataPaths): string => join(paths.sockets, 'custodian.sock');
+const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
+/** These and the local ones; an address that means all of them is none. */
+export const listenerHosts = (named: readonly string[]): string[] =>
+  [...new Set(['localhost', '127.0.0.1', '::1', ...named])].filter((host) => !WILDCARDS.has(host));
+
 export const storeSocket = (paths: DataPaths): string => join(paths.sockets, 'store.sock');
 
 /** Longest a request waits for the custodian. */
@@ -63,14 +70,29 @@ export function keyCacheOptions({ keys }: Config): KeyCacheOptions {
   return { maxAgeMs, maxHandouts, maxKeys, now: () => performance.now() };
 }
 
-/** Keys as one process may have them. */
-export function openKeys({ config, paths }: ProcessContext, caller: 'gateway' | 'store' | 'admin'): KeyService {
-  const client = createCustodianClient({
-    socketPath: custodianSocket(paths),
-    credential: readOrCreateSecret(paths, `custodian-${caller}`),
-    timeoutMs: CUSTODIAN_TIMEOUT_MS,
+/**
+ * Keys as one process may have them. They are held until their bounds, or until the custodian tells that they changed.
+ * @param also hears the same
+ */
+export function openKeys(context: ProcessContext, caller: CustodianClientName, also?: NewsListener): KeyService {
+  const { config, log } = context;
+  const client = createCustodianClient({ ...custodianAddress(context, caller), timeoutMs: CUSTODIAN_TIMEOUT_MS });
+  const cache = createKeyCache(client, keyCacheOptions(config));
+  const listener: NewsListener = {
+    forget(news) {
+      cache.forget(news);
+      also?.forget(news);
+    },
+    clear() {
+      cache.clear();
+      also?.clear();
+    },
+  };
+  client.follow(listener, (hearing) => {
+    if (hearing) log.info('news of keys are heard');
+    else log.warn('news of keys are not heard; held keys serve until their bounds');
   });
-  return createKeyCache(client, keyCacheOptions(config));
+  return cache;
 }
 
 export const openDatabase = (paths: DataPaths, user: DatabaseUser, max: number): Pool =>
@@ -99,14 +121,17 @@ export interface Probe {
   close(): Promise<void>;
 }
 
-export function openProbe(origin: string, path: string, connect: { socketPath?: string; ca?: string }): Probe {
-  const { socketPath, ca } = connect;
+export function openCustodianProbe(context: ProcessContext, caller: CustodianClientName): Probe {
+  const { origin, connect } = custodianConnection(context, caller);
+  return openProbe(origin, '/readyz', connect);
+}
+
+export function openProbe(origin: string, path: string, connect: HttpPool.Options['connect']): Probe {
   const pool = new HttpPool(origin, {
     connections: 1,
     headersTimeout: PROBE_TIMEOUT_MS,
     bodyTimeout: PROBE_TIMEOUT_MS,
-    ...(socketPath ? { socketPath } : {}),
-    ...(ca ? { connect: { ca } } : {}),
+    ...(connect ? { connect } : {}),
   });
   return {
     async answers() {

@@ -3,17 +3,19 @@ import { accessSync, constants, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ensureServerCertificate } from '../ca/index.ts';
+import { ensureCustodianCertificates, ensureServerCertificate } from '../ca/index.ts';
 import { instanceFile, writeInstance } from '../cli/index.ts';
-import type { Config } from '../config/index.ts';
+import { type Config, readOrCreateSecret, secretVariables } from '../config/index.ts';
 import { createLog, type DataPaths, KeywardError, type Log, systemClock } from '../core/index.ts';
 import { createDevelopmentKey, removeDevelopmentKey } from '../identity/index.ts';
 import { requireFree } from './addresses.ts';
 import { superviseChild } from './child.ts';
+import { custodianFlags } from './confinement.ts';
+import { CUSTODIAN_CLIENTS } from './custodian-line.ts';
 import { type Database, startDatabase } from './database.ts';
 import { lockDataDirectory } from './instance-lock.ts';
 import { openLogFile } from './log-file.ts';
-import { originsOf, serverHosts } from './parts.ts';
+import { listenerHosts, originsOf, serverHosts } from './parts.ts';
 import { loadLocated, type LocationOptions, type ProcessName } from './process.ts';
 
 /** Nothing can be sealed or recorded without the custodian; the others do not need each other to start. */
@@ -36,7 +38,7 @@ export async function up(options: UpOptions): Promise<void> {
     'gateway.port': options.gatewayPort,
     'admin.port': options.adminPort,
   });
-  prepareDirectories(paths);
+  prepareDirectories(paths, config.keys.backupDirectory ?? paths.backups);
   const lock = await lockDataDirectory(paths);
   const log = createLog('up', openLogFile(paths, 'up'));
   const ending = untilToldToEnd();
@@ -90,10 +92,14 @@ interface Start {
 
 /** Adds to `stops` what has to be stopped, also when it throws. */
 async function startAll({ options, config, paths, log, told }: Start, stops: Stop[]): Promise<void> {
-  await requireFree([config.gateway, config.admin]);
+  const { listen, custodianUrl } = config.keys;
+  await requireFree([config.gateway, config.admin, ...(listen ? [listen] : [])]);
   await ensureServerCertificate({ paths, clock: systemClock, hosts: serverHosts(config) });
+  if (listen && !listen.files) await ensureCustodianCertificates(custodianCertificates(config, paths, listen));
   if (config.identity.issuers.length === 0) createDevelopmentKey(paths);
   else removeDevelopmentKey(paths);
+  // The custodian reads the credentials of its callers, and may not write beside them.
+  for (const caller of CUSTODIAN_CLIENTS) readOrCreateSecret(paths, `custodian-${caller}`);
   const database = await startDatabase(paths, log, options.say);
   stops.push(() => database.stop());
   const env = {
@@ -101,14 +107,40 @@ async function startAll({ options, config, paths, log, told }: Start, stops: Sto
     KEYWARD_GATEWAY_PORT: String(config.gateway.port),
     KEYWARD_ADMIN_PORT: String(config.admin.port),
   };
+  const hidden = secretVariables(config.keys);
   for (const names of START_ORDER) {
     if (told.aborted) return;
-    const wanted = names.filter((name) => name !== 'store' || config.gateway.upstreamUrl === undefined);
-    const children = wanted.map((name) => superviseChild({ name, main: MAIN, location: options, env, paths, log }));
+    const elsewhere = {
+      store: config.gateway.upstreamUrl,
+      custodian: custodianUrl,
+      gateway: undefined,
+      admin: undefined,
+    };
+    const wanted = names.filter((name) => elsewhere[name] === undefined);
+    const flagsOf = (name: ProcessName) =>
+      name === 'custodian' ? custodianFlags({ config, configFile: options.config, paths, env }) : [];
+    // What opens the root is the custodian's alone (K10).
+    const envOf = (name: ProcessName) =>
+      // Options of Node from outside could bring code of others into the process that holds the KEKs.
+      name === 'custodian'
+        ? { ...env, NODE_OPTIONS: undefined }
+        : { ...env, ...Object.fromEntries(hidden.map((variable) => [variable, undefined])) };
+    const children = wanted.map((name) =>
+      superviseChild({ name, flags: flagsOf(name), main: MAIN, location: options, env: envOf(name), paths, log }),
+    );
     for (const child of children) stops.push(() => child.stop());
     await Promise.all(children.map((child) => child.start()));
   }
   void keepDatabase(database, log);
+}
+
+function custodianCertificates(
+  config: Config,
+  paths: DataPaths,
+  { host, names }: NonNullable<Config['keys']['listen']>,
+) {
+  const hosts = [...new Set([...names, ...listenerHosts([host])])];
+  return { paths, clock: systemClock, tenant: config.tenant, clients: CUSTODIAN_CLIENTS, hosts };
 }
 
 /** PostgreSQL that dies is started again; the processes reconnect by themselves. */
@@ -126,12 +158,12 @@ async function keepDatabase(database: Database, log: Log): Promise<void> {
   }
 }
 
-function prepareDirectories(paths: DataPaths): void {
+function prepareDirectories(paths: DataPaths, backups: string): void {
   try {
     mkdirSync(paths.root, { recursive: true });
     accessSync(paths.root, constants.W_OK | constants.X_OK);
-    for (const directory of [paths.logs, paths.run, paths.secrets])
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const folders = [paths.logs, paths.run, paths.secrets, paths.rootKeyDir, paths.custodian, backups];
+    for (const directory of folders) mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw new KeywardError('UP_DATA_DIR', { detail: paths.root, cause });
   }

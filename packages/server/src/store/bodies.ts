@@ -17,28 +17,31 @@ export interface SealedVersion extends VersionAddress {
   readonly body: Buffer;
 }
 
-/** The keys on behalf of one request. Asked for once, so that a bundle is one key access. */
+const INDEX = { kind: 'index', indexClass: 'store' } as const;
+
+/** The keys on behalf of one request. */
 export class Bodies {
   readonly #service: KeyService;
   readonly #tenant: string;
   readonly #use: KeyUse;
-  #keys: Promise<StoreKeys> | undefined;
+  #index: Promise<DataKey> | undefined;
 
   constructor(service: KeyService, tenant: string, correlationId: string) {
     this.#service = service;
     this.#tenant = tenant;
-    this.#use = { purpose: 'SYSTEM', correlationId };
+    // A body's key is the store's own: it belongs to no patient.
+    this.#use = { tenant, subjects: [], purpose: 'SYSTEM', correlationId };
   }
 
-  keys(): Promise<StoreKeys> {
-    return (this.#keys ??= this.#fetchKeys());
+  /** To look for what is stored. */
+  index(): Promise<DataKey> {
+    return (this.#index ??= this.#service.protect([INDEX], this.#use).then(([key]) => key ?? unavailable()));
   }
 
-  async #fetchKeys(): Promise<StoreKeys> {
-    const specs = [{ kind: 'store' }, { kind: 'index', indexClass: 'store' }] as const;
-    const [body, index] = await this.#service.protect(specs, this.#use);
-    if (!body || !index) throw new KeywardError('KEYS_UNAVAILABLE');
-    return { body, index };
+  /** To seal one version. */
+  async keysToSeal(): Promise<StoreKeys> {
+    const [body, index] = await this.#service.protect([{ kind: 'store' }, INDEX], this.#use);
+    return { body: body ?? unavailable(), index: index ?? unavailable() };
   }
 
   seal(key: DataKey, address: VersionAddress, text: string): Buffer {
@@ -60,6 +63,10 @@ export class Bodies {
   #aad({ type, id, version }: VersionAddress): Buffer {
     return Buffer.concat([AAD_LABEL, this.#tenant, type, id, String(version)].map(lengthPrefixed));
   }
+}
+
+function unavailable(): never {
+  throw new KeywardError('KEYS_UNAVAILABLE');
 }
 
 function lengthPrefixed(part: string): Buffer {

@@ -88,7 +88,7 @@ export class Repository {
 
   /** Within a transaction: what meets each of the criteria already. @throws KeywardError `FHIR_MULTIPLE_MATCHES` */
   async existing(criteria: readonly Criteria[]): Promise<(StoredAddress | undefined)[]> {
-    const { index } = await this.#bodies.keys();
+    const index = await this.#bodies.index();
     return findExisting(criteria, this.#session, index);
   }
 
@@ -172,7 +172,7 @@ export class Repository {
   }
 
   async search(search: Search): Promise<SearchPage> {
-    const { index } = await this.#bodies.keys();
+    const index = await this.#bodies.index();
     const { shown, next } = await this.#page(pageStatement(search, index), search.count);
     const included = await includedByRules(shown, search.includes, (statement) => this.#session.query(statement));
     return this.#open(shown, included, next && writePlace(next));
@@ -217,7 +217,7 @@ export class Repository {
   }
 
   async count(search: Search): Promise<number> {
-    const { index } = await this.#bodies.keys();
+    const index = await this.#bodies.index();
     const [row] = await this.#session.query<{ total: number }>(countStatement(search, index));
     return row?.total ?? 0;
   }
@@ -232,7 +232,7 @@ export class Repository {
   }
 
   async #write(body: Resource, id: string, version: number, method: 'POST' | 'PUT'): Promise<StoredVersion> {
-    const keys = await this.#bodies.keys();
+    const keys = await this.#bodies.keysToSeal();
     const lastUpdated = this.#clock.now();
     const address = { type: body.resourceType, id, version };
     const text = JSON.stringify(stamp(body, id, version, lastUpdated));

@@ -49,7 +49,8 @@ async function serve(
 
 function refusal(thrown: unknown, { correlationId }: Exchange, { log }: StoreDependencies): Reply {
   const error = asKeywardError(thrown);
-  const { status } = error.row;
+  // A key that is missing or stopped is no answer about the record: 404 or 409 would say that it does not exist or was changed.
+  const status = error.code.startsWith('KEYS_') ? Math.max(error.row.status, 500) : error.row.status;
   if (status >= 500) log.error('request failed', { correlationId, code: error.code, status, error: thrown });
   return { status, body: JSON.stringify(toOperationOutcome(error, correlationId)) };
 }

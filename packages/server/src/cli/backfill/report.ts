@@ -3,7 +3,12 @@ import { type Output, paint, REPAINT } from '../terminal.ts';
 import type { TypeRecord } from './journal.ts';
 import type { BackfillProgress, BackfillSummary, Mode, TypeSummary } from './run.ts';
 
-const VERBS: Readonly<Record<Mode, string>> = { seal: 'sealed', reseal: 'sealed anew', unseal: 'unsealed' };
+const VERBS: Readonly<Record<Mode, string>> = {
+  seal: 'sealed',
+  reseal: 'sealed anew',
+  rekey: 'sealed anew',
+  unseal: 'unsealed',
+};
 const doneAs = ({ mode, dryRun }: Pick<BackfillSummary, 'mode' | 'dryRun'>): string =>
   dryRun ? `to be ${VERBS[mode]}` : VERBS[mode];
 

@@ -6,7 +6,7 @@ import { at, listAt, textAt } from '../json.ts';
 import { isSuccess, readRefusal } from '../refusal.ts';
 import { EMPTY, type Journal, type TypeRecord } from './journal.ts';
 
-export type Mode = 'seal' | 'reseal' | 'unseal';
+export type Mode = 'seal' | 'reseal' | 'rekey' | 'unseal';
 
 export interface BackfillInputs {
   readonly mode: Mode;

@@ -22,7 +22,7 @@ test('[S1] doctor works when nothing runs, and warns of the development root', a
   assert.match(out, /^ok {4}runtime/m);
   assert.match(out, /^ok {4}PostgreSQL {6}postgres \(PostgreSQL\) 18\.4$/m);
   assert.match(out, /^ok {4}seal engine {5}typescript$/m);
-  assert.match(out, /^warn {2}root key {8}the development root .+\n +hint: .+HSM or KMS/m);
+  assert.match(out, /^warn {2}root key {8}local ab12 \(in software, can be copied\)\n +hint: .+HSM or KMS/m);
   assert.match(out, /^ok {4}instance {8}not running$/m);
 });
 
@@ -86,7 +86,7 @@ test('[S1] a check that throws is one failed check, and the others still run', a
 /** One check by itself, with what it asks of. */
 async function runCheck(name: string, inputs: Pick<DoctorInputs, 'paths'> & Partial<DoctorInputs>) {
   const unused = () => assert.fail('not asked by this check');
-  const sources = { facts: unused, postgresVersion: unused, sealEngine: unused };
+  const sources = { facts: unused, describeRoot: unused, postgresVersion: unused, sealEngine: unused };
   const checks = CHECKS.filter((candidate) => candidate.name === name);
   const [result] = await runChecks(checks, {
     now: new Date(),

@@ -28,6 +28,7 @@ function inputsOf({ services, clock }: CliContext, options: CommonOptions): Doct
     runtimeVersion: process.versions.node,
     instance: findInstance(paths),
     facts: () => services.doctorFacts(options),
+    describeRoot: () => services.describeRoot(options),
     postgresVersion: () => services.postgresVersion(),
     sealEngine: () => services.sealEngine(),
   };

@@ -3,15 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '@keyward/sdk/seal';
 import { type Command, Option } from 'commander';
 import { LEDGER_LIMIT_MAX_ENTRIES } from '../../admin/index.ts';
-import type { CliContext, CommonOptions } from '../context.ts';
+import type { CliContext, TokenSourceOptions } from '../context.ts';
 import { at, listAt, textAt } from '../json.ts';
 import { renderEntry } from '../ledger-entry.ts';
 import { bodyOf } from '../refusal.ts';
-import { claimsOf } from '../roles.ts';
 import { openSession, type Session } from '../session.ts';
-import { group, verb, wholeNumber } from '../verb.ts';
+import { group, tokenFileOption, verb, wholeNumber } from '../verb.ts';
 
-interface Flags extends CommonOptions {
+interface Flags extends TokenSourceOptions {
   readonly limit: number;
   readonly follow?: boolean;
   readonly class?: string;
@@ -36,6 +35,7 @@ export function ledgerCommand(context: CliContext): Command {
     .option('--follow', 'go on printing new entries until Ctrl-C')
     .option('--class <class>', 'only this event class, e.g. disclosure or denial')
     .option('--correlation <id>', 'only the request with this correlation id')
+    .addOption(tokenFileOption())
     .action((flags: Flags) => runTail(context, flags));
   return group('ledger', 'Look at the audit ledger.', [tail]);
 }
@@ -58,10 +58,11 @@ async function runTail(context: CliContext, flags: Flags): Promise<void> {
 
 /** The newest entries, then those behind them until the user wants to stop; a full page is followed by the next at once. */
 async function follow(session: Session, flags: Flags, print: Print, signal: AbortSignal): Promise<void> {
+  const reader = await session.subjectOf(READER);
   let entries = await readPage(session, flags, { limit: flags.limit, settled: true });
   let after = '0';
   for (;;) {
-    entries.filter((entry) => !isOwnPoll(entry)).forEach(print);
+    entries.filter((entry) => !isOwnPoll(entry, reader)).forEach(print);
     after = textAt(entries.at(-1), 'position') ?? after;
     const pauseMs = entries.length < LEDGER_LIMIT_MAX_ENTRIES ? POLL_INTERVAL_MS : 0;
     if (!(await pause(pauseMs, signal))) return;
@@ -84,12 +85,12 @@ async function readPage(session: Session, flags: Flags, page: Page): Promise<rea
 }
 
 /** Every poll is recorded, and printing that would never end. A reading that was refused, or another's, is printed. */
-function isOwnPoll(entry: Json): boolean {
+function isOwnPoll(entry: Json, reader: string | undefined): boolean {
   const event = at(entry, 'event');
   return (
     textAt(entry, 'class') === 'admin' &&
     textAt(event, 'interaction') === 'ledger.entries' &&
-    textAt(event, 'actor', 'sub') === claimsOf(READER).sub
+    textAt(event, 'actor', 'sub') === reader
   );
 }
 

@@ -15,6 +15,7 @@ interface Flags extends CommonOptions {
   readonly type?: readonly string[];
   readonly undo?: boolean;
   readonly reseal?: boolean;
+  readonly rekey?: boolean;
   readonly dryRun?: boolean;
   readonly rate?: number;
   readonly pageSize: number;
@@ -34,13 +35,14 @@ export function sealBackfillCommand(context: CliContext): Command {
     .option('--type <type...>', 'only these resource types (default: all, patients first)')
     .option('--dry-run', 'only count what would be done')
     .option('--reseal', 'seal anew what is sealed, under the keys, index keys and rules of now')
+    .option('--rekey', 'seal anew only what stands under keys that were rotated or compromised since')
     .option('--undo', 'put the plaintext back (the gateway must run with gateway.existingData: undo)')
     .option('--rate <n>', 'at most so many records in a second', wholeNumber(1, MAX_RATE))
     .option('--page-size <n>', 'records of one request', wholeNumber(1, MAX_PAGE_SIZE), PAGE_SIZE)
     .option('--restart', 'forget how far an interrupted run came')
     .action(async (flags: Flags) => {
-      if (flags.undo && flags.reseal)
-        throw new KeywardError('CLI_USAGE', { detail: '--undo and --reseal exclude each other' });
+      if ([flags.undo, flags.reseal, flags.rekey].filter(Boolean).length > 1)
+        throw new KeywardError('CLI_USAGE', { detail: '--undo, --reseal and --rekey exclude each other' });
       const summary = await backfill(context, flags);
       const { out } = context.terminal;
       out.write(flags.json ? `${JSON.stringify(summary)}\n` : renderReport(summary, out));
@@ -52,7 +54,7 @@ export function sealBackfillCommand(context: CliContext): Command {
 
 async function backfill(context: CliContext, flags: Flags): Promise<BackfillSummary> {
   const { terminal, clock } = context;
-  const mode: Mode = flags.undo ? 'unseal' : flags.reseal ? 'reseal' : 'seal';
+  const mode: Mode = flags.undo ? 'unseal' : flags.rekey ? 'rekey' : flags.reseal ? 'reseal' : 'seal';
   const dryRun = flags.dryRun ?? false;
   await using session = openSession(context, flags);
   const types = inOrder(flags.type ?? (await upstreamTypes(session)), mode);

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { asKeywardError, type DataPaths, ERRORS } from '../../core/index.ts';
+import type { RootDescription } from '../../keys/index.ts';
 import type { DoctorFacts } from '../context.ts';
 import type { Instance } from '../instance.ts';
 import { checkCertificates } from './certificates.ts';
@@ -28,6 +29,7 @@ export interface DoctorInputs {
   readonly runtimeVersion: string;
   readonly instance: Instance | undefined;
   readonly facts: () => DoctorFacts;
+  readonly describeRoot: () => Promise<RootDescription>;
   readonly postgresVersion: () => Promise<string>;
   readonly sealEngine: () => string;
 }
@@ -102,9 +104,17 @@ function isWritable(path: string): boolean {
   }
 }
 
-function checkRoot({ facts }: DoctorInputs): Finding {
-  const hint = 'Good for a trial. For patients, keep the root key in an HSM or KMS.';
-  return { level: 'warn', finding: `the development root (${facts().developmentRootFile})`, hint };
+async function checkRoot({ describeRoot }: DoctorInputs): Promise<Finding> {
+  const { provider, key, hardware, exportable, region } = await describeRoot();
+  const traits = [
+    hardware ? 'in hardware' : 'in software',
+    exportable ? 'can be copied' : 'cannot be exported',
+    region,
+  ];
+  const finding = `${provider} ${key} (${traits.filter(Boolean).join(', ')})`;
+  const hint =
+    'Good for a trial. For patients, keep the root key in an HSM or KMS: docs/how-to/root-pkcs11.md and its neighbours.';
+  return exportable ? { level: 'warn', finding, hint } : { level: 'ok', finding };
 }
 
 async function checkPostgres({ postgresVersion }: DoctorInputs): Promise<Finding> {

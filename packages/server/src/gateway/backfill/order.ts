@@ -1,10 +1,10 @@
-/** What a `$keyward-backfill` request orders: one page of one type, sealed, sealed anew, or unsealed. */
+/** What a `$keyward-backfill` request orders: one page of one type, sealed, sealed anew (all of it, or what stands under ended keys), or unsealed. */
 import type { Json } from '@keyward/sdk/seal';
 import { z } from 'zod';
 import { KeywardError } from '../../core/index.ts';
 import { isResourceType } from '../../phi/index.ts';
 
-export const BACKFILL_MODES = ['seal', 'reseal', 'unseal'] as const;
+export const BACKFILL_MODES = ['seal', 'reseal', 'rekey', 'unseal'] as const;
 export type BackfillMode = (typeof BACKFILL_MODES)[number];
 
 export interface BackfillOrder {

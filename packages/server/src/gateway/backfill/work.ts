@@ -9,6 +9,7 @@ import { type Beside, scopeFor, scopeToWrite } from '../subjects.ts';
 import { TENANT_SCOPE } from '../seal-context.ts';
 import { recordWritten, writeInPlace } from './in-place.ts';
 import type { BackfillMode, BackfillOrder } from './order.ts';
+import { underEndedKeys } from './renewed.ts';
 import { standingOf } from './standing.ts';
 
 /** A record that was left as it is, and the code that says why. */
@@ -34,6 +35,7 @@ const WORKS_ON: Readonly<
 > = {
   seal: ['plain', 'sealed'],
   reseal: ['sealed', undefined],
+  rekey: ['sealed', undefined],
   unseal: ['sealed', 'plain'],
 };
 
@@ -53,16 +55,17 @@ export async function workOn(
     exchange,
     withStanding('sealed').map(({ record }) => record),
   );
+  const sealed = order.mode === 'rekey' ? await underEndedKeys(exchange, proven.findings) : proven.findings;
   const wanted =
-    from === 'sealed'
-      ? proven.findings.map(({ resource }) => resource)
-      : withStanding(from).map(({ record }) => record);
+    from === 'sealed' ? sealed.map(({ resource }) => resource) : withStanding(from).map(({ record }) => record);
   const left = { found: records.length, clear: withStanding('clear').length };
-  const unsealed = order.mode === 'reseal' ? withStanding('plain').map(({ record }) => unsealedOne(record)) : [];
-  const before = to === 'sealed' ? proven.findings.length : withStanding(to).length;
+  const sealsAnew = order.mode === 'reseal' || order.mode === 'rekey';
+  const unsealed = sealsAnew ? withStanding('plain').map(({ record }) => unsealedOne(record)) : [];
+  const stood = to === 'sealed' ? proven.findings.length : withStanding(to).length;
+  const before = from === 'sealed' ? stood + proven.findings.length - sealed.length : stood;
   if (order.dryRun)
     return { ...left, done: wanted.length, before, skipped: [...flawed, ...unsealed, ...proven.skipped] };
-  const { done, skipped } = await change(exchange, order.mode, wanted, proven.findings);
+  const { done, skipped } = await change(exchange, order.mode, wanted, sealed);
   return { ...left, done, before, skipped: [...flawed, ...unsealed, ...proven.skipped, ...skipped] };
 }
 

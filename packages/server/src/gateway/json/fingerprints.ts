@@ -2,7 +2,7 @@
 import { blindIndex } from '@keyward/sdk/seal';
 import { KeywardError } from '../../core/index.ts';
 import { known } from '../exchange.ts';
-import { keyUse } from '../seal-context.ts';
+import { keysToProtect } from '../key-calls.ts';
 import type { ApiExchange } from './exchange.ts';
 
 const FINGERPRINT_CLASS = 'identifier';
@@ -15,10 +15,7 @@ export async function fingerprints(
 ): Promise<Map<string, string>> {
   const wanted = [...new Set(texts)];
   if (wanted.length === 0) return new Map();
-  const [key] = await exchange.gateway.keys.protect(
-    [{ kind: 'index', indexClass: FINGERPRINT_CLASS }],
-    keyUse(exchange),
-  );
+  const [key] = await keysToProtect(exchange, [{ kind: 'index', indexClass: FINGERPRINT_CLASS }], [wanted.length]);
   return new Map(
     wanted.map((text): [string, string] => {
       // In hex, so that texts which differ by case or spelling stay different.

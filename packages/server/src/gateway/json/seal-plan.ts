@@ -1,6 +1,6 @@
 /** Seals what a plan found and opens what a decision permits; one key call and one engine call for all of a body. */
 import type { KeySpec } from '@keyward/sdk/client';
-import { blindIndex, type DataKey, type FieldContext, type Json } from '@keyward/sdk/seal';
+import { blindIndex, type FieldContext, type Json } from '@keyward/sdk/seal';
 import { KeywardError, newUuid } from '../../core/index.ts';
 import {
   type Disclosure,
@@ -14,8 +14,9 @@ import {
 import { known } from '../exchange.ts';
 import { masked } from '../mask.ts';
 import type { Decision } from '../policy.ts';
-import { keyUse, protectSpec, TENANT_SCOPE } from '../seal-context.ts';
-import { asSealFailure, keyIdOf, openKeys } from '../sealing.ts';
+import { keysForSeals, keysToOpen } from '../key-calls.ts';
+import { protectSpec, TENANT_SCOPE } from '../seal-context.ts';
+import { asSealFailure, keyIdOf } from '../sealing.ts';
 import type { ApiExchange } from './exchange.ts';
 import { inSlices } from './slices.ts';
 import { scopesOf } from './subject-scopes.ts';
@@ -46,10 +47,13 @@ export async function sealPlanned(exchange: ApiExchange, plan: JsonSealPlan): Pr
     }),
   );
   const rootOf = ({ object }: JsonSite): JsonRoot => known(roots[object], 'root');
-  const keyOf = await keysToProtect(exchange, [
-    ...sites.map((site) => protectSpec(rootOf(site).scope)),
-    ...sites.flatMap(({ term }): KeySpec[] => (term ? [{ kind: 'index', indexClass: term.indexClass }] : [])),
-  ]);
+  const keyOf = await keysForSeals(
+    exchange,
+    sites.flatMap((site): (readonly [KeySpec, number])[] => [
+      [protectSpec(rootOf(site).scope), 1],
+      ...(site.term ? [[{ kind: 'index', indexClass: site.term.indexClass }, 1] as const] : []),
+    ]),
+  );
   const items = sites.map((site) => ({
     key: keyOf(protectSpec(rootOf(site).scope)),
     context: contextOf(exchange, objects[site.object]?.type ?? '', rootOf(site), site),
@@ -66,13 +70,6 @@ export async function sealPlanned(exchange: ApiExchange, plan: JsonSealPlan): Pr
       };
     }),
   );
-}
-
-async function keysToProtect(exchange: ApiExchange, specs: readonly KeySpec[]): Promise<(spec: KeySpec) => DataKey> {
-  const byName = new Map(specs.map((spec) => [JSON.stringify(spec), spec]));
-  const keys = byName.size === 0 ? [] : await exchange.gateway.keys.protect([...byName.values()], keyUse(exchange));
-  const held = new Map([...byName.keys()].map((name, index) => [name, keys[index]]));
-  return (spec) => known(held.get(JSON.stringify(spec)), 'key');
 }
 
 /** What is about to be opened; nothing has been yet. */
@@ -114,8 +111,8 @@ export function prepareApiOpening(
     narrowed: shown.includes(false) || wanted.some((want) => want !== 'open'),
     shows,
     async open() {
-      const keys = keyIds.length === 0 ? [] : await openKeys(exchange, keyIds);
-      const keyById = new Map(keyIds.map((id, index) => [id, keys[index]]));
+      const named = needed.map(({ token, root: { scope } }) => ({ keyId: keyIdOf(token), scope }));
+      const keyById = await keysToOpen(exchange, named);
       const items = needed.map((site) => ({
         key: known(keyById.get(keyIdOf(site.token)), 'key'),
         context: contextOf(exchange, plan.objects[site.object]?.type ?? '', site.root, site),

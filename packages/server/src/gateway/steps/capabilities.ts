@@ -8,7 +8,7 @@ import { EVERYTHING_TYPES } from '../routes.ts';
 import { prefixClassesOf } from '../search/prefixes.ts';
 
 /** FHIR TypeRestfulInteraction codes of what we support. */
-const INTERACTION_CODES: Readonly<Record<Exclude<PolicyInteraction, 'export' | 'backfill'>, string>> = {
+const INTERACTION_CODES: Readonly<Record<Exclude<PolicyInteraction, 'export' | 'backfill' | 'scope'>, string>> = {
   read: 'read',
   vread: 'vread',
   history: 'history-instance',

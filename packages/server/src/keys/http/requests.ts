@@ -1,5 +1,5 @@
 /** What the custodian's API accepts: everything else is refused. */
-import { type KeySpec, type KeyUse, MAX_KEYS_PER_CALL } from '@keyward/sdk/client';
+import { type KeySpec, type KeyUse, MAX_KEYS_PER_CALL, MAX_SEALS_PER_CALL } from '@keyward/sdk/client';
 import type { KeyId } from '@keyward/sdk/seal';
 import { z } from 'zod';
 import { KeywardError } from '../../core/index.ts';
@@ -21,6 +21,8 @@ const spec = z.discriminatedUnion('kind', [
 
 /** Goes into the ledger as it is, so it is bounded here; the ledger takes correlation ids as UUIDs. */
 const use = z.strictObject({
+  tenant: z.string().regex(/^[a-z0-9-]{1,64}$/),
+  subjects: z.array(uuid).max(MAX_KEYS_PER_CALL),
   purpose: z.string().regex(/^[A-Z][A-Z0-9_-]{0,31}$/),
   correlationId: uuid,
   actor: z.string().min(1).max(256).exactOptional(),
@@ -29,10 +31,21 @@ const use = z.strictObject({
 
 const list = <Item extends z.ZodType>(item: Item) => z.array(item).min(1).max(MAX_KEYS_PER_CALL);
 
-const protectBody = z.strictObject({ specs: list(spec), use });
+const seals = z.int().min(0).max(MAX_SEALS_PER_CALL);
+
+const protectBody = z
+  .strictObject({ specs: list(spec), use, seals: list(seals).exactOptional() })
+  .refine(({ specs, seals: counts = specs }) => counts.length === specs.length);
 const processBody = z.strictObject({ ids: list(keyId), use });
 
-export const readProtectBody = (body: unknown): { specs: readonly KeySpec[]; use: KeyUse } => read(protectBody, body);
+/** `seals` as many as there are specs; one with each where it is left out. */
+interface ProtectBody {
+  readonly specs: readonly KeySpec[];
+  readonly use: KeyUse;
+  readonly seals?: readonly number[];
+}
+
+export const readProtectBody = (body: unknown): ProtectBody => read(protectBody, body);
 export const readProcessBody = (body: unknown): { ids: readonly KeyId[]; use: KeyUse } => read(processBody, body);
 
 /** The detail names no member and no value: both came from the request. */

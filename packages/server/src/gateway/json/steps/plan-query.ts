@@ -3,7 +3,7 @@ import { blindIndex } from '@keyward/sdk/seal';
 import { KeywardError } from '../../../core/index.ts';
 import { holdsMark, type QueryRule } from '../../../phi/index.ts';
 import { known } from '../../exchange.ts';
-import { keyUse } from '../../seal-context.ts';
+import { keysToProtect } from '../../key-calls.ts';
 import type { ApiExchange } from '../exchange.ts';
 import { decide } from './authorise.ts';
 
@@ -50,7 +50,7 @@ function assertNoMarks(values: readonly string[]): void {
 async function upstreamValue(exchange: ApiExchange, { phi }: QueryRule, value: string): Promise<string> {
   if (!phi) return value;
   const { indexClass, system } = phi.index;
-  const [key] = await exchange.gateway.keys.protect([{ kind: 'index', indexClass }], keyUse(exchange));
+  const [key] = await keysToProtect(exchange, [{ kind: 'index', indexClass }]);
   const index = blindIndex(known(key, 'key'), indexClass, system, value);
   if (index === undefined) throw new KeywardError('API_PARAM_INVALID', { detail: 'Nothing is left to search by.' });
   return index;

@@ -24,7 +24,11 @@ const newFile = (context: TestContext) => join(testDirectory(context), 'root', '
 testRootConformance('local', {
   async open(context) {
     const file = newFile(context);
-    return { root: await localRoot.open({ file }), reopen: () => localRoot.open({ file }) };
+    return {
+      root: await localRoot.open({ file }),
+      reopen: () => localRoot.open({ file }),
+      expected: { provider: 'local', hardware: false, exportable: true },
+    };
   },
 });
 
@@ -85,7 +89,45 @@ for (const [what, spoil] of Object.entries(UNREADABLE)) {
   });
 }
 
-test('[K10] settings that the local root does not know are refused', async (context) => {
-  const config = { file: newFile(context), allowAnyMode: true };
-  await assert.rejects(localRoot.open(config), /allowAnyMode/);
+/** A key file under a passphrase, and the file of that passphrase. */
+function underPassphrase(context: TestContext, text: string) {
+  const file = newFile(context);
+  const passphraseFile = join(testDirectory(context), 'passphrase');
+  writeFileSync(passphraseFile, `${text}\n`, { mode: 0o600 });
+  return { file, passphraseFile, passphrase: { file: passphraseFile } };
+}
+
+test('[K10] under a passphrase the file holds no key, and opens with that passphrase only', async (context) => {
+  const { file, passphrase, passphraseFile } = underPassphrase(context, 'vier wörter und ein komma');
+  const wrapped = await (await localRoot.open({ file, passphrase })).wrap(Buffer.alloc(32, 5), AAD);
+  assert.equal(readFileSync(file, 'latin1').slice(0, 4), 'kwl1');
+  assert.deepEqual(await (await localRoot.open({ file, passphrase })).unwrap(wrapped, AAD), Buffer.alloc(32, 5));
+  // Typed with the diaeresis as a character of its own.
+  writeFileSync(passphraseFile, 'vier wo\u0308rter und ein komma');
+  assert.deepEqual(await (await localRoot.open({ file, passphrase })).unwrap(wrapped, AAD), Buffer.alloc(32, 5));
+  writeFileSync(passphraseFile, 'another one');
+  await assert.rejects(localRoot.open({ file, passphrase }), /KEYS_ROOT_UNREADABLE: The passphrase does not open it/);
+  await assert.rejects(localRoot.open({ file }), /KEYS_ROOT_UNREADABLE: It needs its passphrase/);
+});
+
+test('[K10] a key that lay there without a passphrase is not taken for one that has it', async (context) => {
+  const { file, passphrase } = underPassphrase(context, 'a passphrase');
+  createRootKey(file);
+  await assert.rejects(
+    localRoot.open({ file, passphrase }),
+    /KEYS_ROOT_UNREADABLE: It lies there without a passphrase/,
+  );
+});
+
+test('[K10] no byte of a key file under a passphrase can change', async (context) => {
+  const { file, passphrase } = underPassphrase(context, 'a passphrase');
+  createRootKey(file, 'a passphrase');
+  const bytes = readFileSync(file);
+  // One byte in each part: magic, salt, key id, IV, ciphertext, tag.
+  for (const at of [0, 5, 24, 40, 60, 96]) {
+    const altered = Buffer.from(bytes);
+    altered[at]! ^= 1;
+    writeFileSync(file, altered);
+    await assert.rejects(localRoot.open({ file, passphrase }), { code: 'KEYS_ROOT_UNREADABLE' });
+  }
 });

@@ -1,0 +1,14 @@
+/** Purposes of use that HL7 defines: the codes below PurposeOfUse in v3 ActReason, as FHIR R4 lists them. */
+
+// biome-ignore format: a table
+export const PURPOSES_OF_USE = [
+  'HMARKT',
+  'HOPERAT', 'CAREMGT', 'DONAT', 'FRAUD', 'GOV', 'HACCRED', 'HCOMPL', 'HDECD', 'HDIRECT', 'HDM', 'HLEGAL', 'HOUTCOMS',
+  'HPRGRP', 'HQUALIMP', 'HSYSADMIN', 'LABELING', 'METAMGT', 'MEMADMIN', 'MILCDM', 'PATADMIN', 'PATSFTY', 'PERFMSR',
+  'RECORDMGT', 'SYSDEV', 'HTEST', 'TRAIN',
+  'HPAYMT', 'CLMATTCH', 'COVAUTH', 'COVERAGE', 'ELIGDTRM', 'ELIGVER', 'ENROLLM', 'MILDCRG', 'REMITADV',
+  'HRESCH', 'BIORCH', 'CLINTRCH', 'CLINTRCHNPC', 'CLINTRCHPC', 'PRECLINTRCH', 'DSRCH', 'POARCH', 'TRANSRCH',
+  'PATRQT', 'FAMRQT', 'PWATRNY', 'SUPNWK',
+  'PUBHLTH', 'DISASTER', 'THREAT',
+  'TREAT', 'CLINTRL', 'COC', 'ETREAT', 'BTG', 'ERTREAT', 'POPHLTH',
+] as const;
